@@ -1,0 +1,22 @@
+"""Length of each column of W, and the Frobenius norm beside the limit of the post's Figure 8."""
+
+import math
+
+from lightning import Trainer
+
+from callbacks.recorder import Recorder
+from src.charts import OVERALL, charts_of, feature_lines
+from src.model import ToyModel
+
+PENTAGON_LIMIT = math.sqrt(5)  # the post's "theoretical limit": five unit vectors
+
+
+class FeatureNorms(Recorder):
+    """Charts `feature_norm` (one line a feature) and `frobenius_norm` (with the line sqrt(5))."""
+
+    def record(self, trainer: Trainer, model: ToyModel, step: int, after_last: bool) -> None:
+        charts = charts_of(trainer)
+        norms = model.W.detach()[self.followed].norm(dim=1)
+        for i, columns, norm in zip(self.followed, norms.tolist(), norms.norm(dim=1).tolist(), strict=True):
+            charts.add_lines(f"feature_norm/instance_{i}", feature_lines(columns), step)
+            charts.add_lines(f"frobenius_norm/instance_{i}", {OVERALL: norm, "sqrt_5": PENTAGON_LIMIT}, step)

@@ -1,0 +1,19 @@
+"""Norm of the loss's gradient with respect to each column of W: the post's Figures 9 and 11."""
+
+from lightning import Trainer
+
+from callbacks.recorder import Recorder
+from src.charts import charts_of, feature_lines
+from src.model import ToyModel
+
+
+class GradientNorms(Recorder):
+    """Chart `gradient_norm`, one line a feature: of the batch's own gradient, before the optimizer sees it."""
+
+    def record(self, trainer: Trainer, model: ToyModel, step: int, after_last: bool) -> None:
+        if after_last or model.W.grad is None:
+            return
+        charts = charts_of(trainer)
+        norms = model.W.grad[self.followed].norm(dim=1)
+        for i, columns in zip(self.followed, norms.tolist(), strict=True):
+            charts.add_lines(f"gradient_norm/instance_{i}", feature_lines(columns), step)

@@ -1,0 +1,87 @@
+"""The progress bar: step, speed, loss and the polygon of the moment."""
+
+from collections import Counter
+from typing import Any
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import ProgressBar
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from src.geometry import find_polygons
+from src.model import ToyModel
+
+REFRESHES_PER_SECOND = 4
+
+
+class _StepsPerSecond(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:,.0f} steps/s" if speed else "", style="progress.data.speed")
+
+
+class PolygonProgressBar(ProgressBar):
+    """A rich progress bar over optimizer steps; it looks at the model only when it is drawn anew."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._enabled = True
+        self._progress: Progress | None = None
+        self._next_look = 0.0
+
+    def disable(self) -> None:
+        self._enabled = False
+
+    def enable(self) -> None:
+        self._enabled = True
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not self._enabled:
+            return
+        self._progress = Progress(
+            TextColumn("step"),
+            MofNCompleteColumn(),
+            BarColumn(bar_width=24),
+            _StepsPerSecond(),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            TextColumn("{task.fields[state]}"),
+            refresh_per_second=REFRESHES_PER_SECOND,
+            auto_refresh=False,
+        )
+        self._progress.add_task("fit", total=trainer.max_steps, completed=trainer.global_step, state="")
+        self._progress.start()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if self._progress is None:
+            return
+        now, is_last = self._progress.get_time(), trainer.global_step == trainer.max_steps
+        if now < self._next_look and not is_last:
+            return
+        self._next_look = now + 1 / REFRESHES_PER_SECOND
+        task = self._progress.task_ids[0]
+        self._progress.update(
+            task,
+            completed=trainer.global_step,
+            state=_describe(pl_module, outputs["feature_losses"]),  # type: ignore[arg-type]
+        )
+        self._progress.refresh()
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._stop()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+
+def _describe(model: ToyModel, feature_losses: Any) -> str:
+    """The block's mean loss and the geometry, or the most frequent ones of a stack."""
+    names = Counter(find_polygons(model.W).names).most_common(2)
+    geometry = names[0][0] if model.n_instances == 1 else ", ".join(f"{count} {name}" for name, count in names)
+    return f"loss {float(feature_losses.mean()):.5f}  [bold]{geometry}[/bold]"

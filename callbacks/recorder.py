@@ -1,0 +1,70 @@
+"""When the recording callbacks record, and whom they follow."""
+
+from functools import cached_property
+
+from lightning import Callback, LightningModule, Trainer
+from torch.optim import Optimizer
+
+from src.charts import charts_of
+from src.errors import require
+from src.model import ToyModel
+
+N_FOLLOWED = 4
+
+
+class Recorder(Callback):
+    """Calls `record` every n optimizer steps, before the step's update, and once after the last step.
+
+    Weights, gradient and step number then belong together: step 0 is the initialisation. A subclass writes `record`.
+    Hooks run at the first step of a Lightning batch, which carries `data.block_size` steps: that is the finest spacing,
+    and a record that falls within a block is taken at the next one's start.
+
+    Args:
+        every_n_steps: optimizer steps between records.
+        instances: which instances to follow; by default the first four.
+    """
+
+    def __init__(self, every_n_steps: int = 50, instances: list[int] | None = None) -> None:
+        require(every_n_steps >= 1, f"{type(self).__name__}.every_n_steps", every_n_steps, "at least 1")
+        self.every_n_steps = every_n_steps
+        self.instances = instances
+        self.followed: list[int] = []
+        self._next_step = 0
+
+    def record(self, trainer: Trainer, model: ToyModel, step: int, after_last: bool) -> None:
+        """Record the present state. `after_last`: training has ended, and there is no gradient at these weights."""
+        raise NotImplementedError
+
+    def step_after(self, step: int) -> int:
+        """When to record next, having recorded at `step`."""
+        return (step // self.every_n_steps + 1) * self.every_n_steps
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        assert isinstance(pl_module, ToyModel)
+        n_instances = pl_module.n_instances
+        self.followed = list(range(min(N_FOLLOWED, n_instances))) if self.instances is None else self.instances
+        require(
+            all(0 <= i < n_instances for i in self.followed),
+            f"{type(self).__name__}.instances",
+            self.followed,
+            f"numbers from 0 to {n_instances - 1}, the model's instances",
+        )
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+        step = trainer.global_step
+        if step >= self._next_step:
+            self._next_step = self.step_after(step)
+            self.record(trainer, pl_module, step, after_last=False)  # type: ignore[arg-type]
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.record(trainer, pl_module, trainer.global_step, after_last=True)  # type: ignore[arg-type]
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        charts_of(trainer).close()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        charts_of(trainer).close()
+
+    @cached_property  # Lightning asks for it at every hook
+    def state_key(self) -> str:
+        return self._generate_state_key(every_n_steps=self.every_n_steps, instances=self.instances)

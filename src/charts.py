@@ -1,0 +1,84 @@
+"""TensorBoard charts with one coloured line a feature.
+
+TensorBoard colours a curve by its run, not by its tag: six features in one chart come out in six colours only when each
+is a sub-run of its own with the same tag. So a *line* here is a sub-run of the run folder (`feature_0`, ...), a *chart* is
+a tag, and every callback of a run shares one set of files.
+
+The palette has seven colours, given out in the order in which the runs begin. With features first, then `overall`, then
+`sqrt_5`, no two lines of a six-feature chart share a colour, and `overall` differs from `sqrt_5` for any number.
+"""
+
+import weakref
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from lightning import Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+from tensorboard.compat.proto.summary_pb2 import Summary
+from torch.utils.tensorboard.writer import FileWriter
+
+OVERALL = "overall"  # the line of what belongs to no single feature
+FLUSH_SECONDS = 5  # how long a watcher waits for a new point
+
+
+class Charts:
+    """The event files of one run, or of none: without a folder everything written is dropped."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
+        self._files: dict[str, FileWriter] = {}
+        self._values: dict[str, list[Summary.Value]] = {}
+        self._step = 0
+
+    @property
+    def is_open(self) -> bool:
+        return self.folder is not None
+
+    def add_lines(self, chart: str, lines: Mapping[str, float], step: int) -> None:
+        """Add a point to each line of a chart."""
+        for line, value in lines.items():
+            self._add(line, Summary.Value(tag=chart, simple_value=value), step)
+
+    def add_png(self, chart: str, png: bytes, step: int) -> None:
+        """Add an image; TensorBoard gives it a step slider."""
+        self._add(OVERALL, Summary.Value(tag=chart, image=Summary.Image(encoded_image_string=png)), step)
+
+    def _add(self, line: str, value: Summary.Value, step: int) -> None:
+        if self.folder is None:
+            return
+        if step != self._step:  # one event per file and step, however many callbacks write
+            self._write()
+            self._step = step
+        self._values.setdefault(line, []).append(value)
+
+    def _write(self) -> None:
+        assert self.folder is not None
+        for line, values in self._values.items():
+            if line not in self._files:
+                self._files[line] = FileWriter(str(self.folder / line), flush_secs=FLUSH_SECONDS)
+            self._files[line].add_summary(Summary(value=values), self._step)
+        self._values.clear()
+
+    def close(self) -> None:
+        """Write what is pending and close the files; a later point opens new ones."""
+        if self.folder is not None:
+            self._write()
+        for file in self._files.values():
+            file.close()
+        self._files.clear()
+
+
+_OPEN: "weakref.WeakKeyDictionary[Trainer, Charts]" = weakref.WeakKeyDictionary()
+
+
+def charts_of(trainer: Trainer) -> Charts:
+    """The charts of a trainer's first TensorBoard logger, the same object for all its callbacks."""
+    if trainer not in _OPEN:
+        loggers = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
+        _OPEN[trainer] = Charts(Path(loggers[0].log_dir) if loggers else None)
+    return _OPEN[trainer]
+
+
+def feature_lines(values: Iterable[float]) -> dict[str, float]:
+    """Name a value per feature as lines of a chart."""
+    return {f"feature_{i}": value for i, value in enumerate(values)}

@@ -1,0 +1,122 @@
+"""The command line: `python -m src.cli fit --config configs/hexagon.yaml`.
+
+Lightning's CLI over `ToyModel` and any data module. Callbacks, logger and trainer settings come from the configs;
+`configs/defaults.yaml` is read first, then each `--config` in turn, then the command line's own arguments.
+"""
+
+import gc
+import logging
+import re
+import shutil
+import sys
+import warnings
+from pathlib import Path
+from typing import NoReturn
+
+from lightning import LightningDataModule
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+from src.errors import ConfigError, NonFiniteError
+from src.model import ToyModel
+
+BOILERPLATE = (
+    r"(Parser key \"[^\"]+\":|Does not validate|Subtypes:|Errors:|Expected a <class 'NoneType'>|Given value|Expected a path)"
+)
+DEFAULTS = Path(__file__).parent.parent / "configs" / "defaults.yaml"
+
+
+class Parser(LightningArgumentParser):
+    """Refuses bad arguments in one sentence."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        raise ConfigError(_essence(message)) from ex
+
+
+def _essence(message: str) -> str:
+    """The keys and the first reason of a parser's message, which lists every type that it tried, in one line."""
+    lines = [line.strip().removeprefix("- ") for line in message.splitlines() if line.strip()]
+    keys = [key for line in lines for key in re.findall(r'^Parser key "([^"]+)"(?: element \d+)?:$', line)]
+    reasons = [line for line in lines if not re.match(BOILERPLATE, line)]
+    reason = re.sub(r"<class '([\w.]+)'>", r"\1", reasons[0] if reasons else lines[0])
+    return ": ".join([".".join(keys), reason] if keys else [reason])
+
+
+class ToyCLI(LightningCLI):
+    """`fit` and `validate`, with the number of features given once, to the data."""
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        arguments = LightningCLI.subcommands()
+        return {name: arguments[name] for name in ("fit", "validate")}
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.link_arguments("data.n_features", "model.init_args.n_features", apply_on="instantiate")
+
+    def before_instantiate_classes(self) -> None:
+        path = self.config[self.subcommand].ckpt_path
+        if path is not None and not Path(path).is_file():
+            raise ConfigError(f"ckpt_path is {path}; it must be an existing checkpoint file.")
+
+    def instantiate_classes(self) -> None:
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            if ConfigError.latest is not None and str(ConfigError.latest) in str(error):
+                raise ConfigError.latest from None
+            raise
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        try:
+            super()._run_subcommand(subcommand)
+        except ConfigError:
+            self._remove_untrained_run()
+            raise
+
+    def _remove_untrained_run(self) -> None:
+        """Remove the folder that the logger made for a run that was then refused; never one with results in it."""
+        folder = Path(self.trainer.logger.log_dir) if self.trainer.logger and self.trainer.logger.log_dir else None
+        if folder is not None and folder.is_dir():
+            files = [path for path in folder.rglob("*") if path.is_file()]
+            if all(path.name == "config.yaml" or path.name.startswith("events.out.tfevents") for path in files):
+                shutil.rmtree(folder)
+
+    def before_fit(self) -> None:
+        # Nothing loaded until now is garbage: without it, the collector's full passes cost a tenth of a short run.
+        gc.freeze()
+
+
+def main(args: list[str] | None = None, cli: type[ToyCLI] = ToyCLI) -> int:
+    """Run the command line; return its exit status: 2 for a bad setting, 1 for a run that became non-finite."""
+    quiet()
+    try:
+        cli(
+            ToyModel,
+            LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            auto_configure_optimizers=False,
+            seed_everything_default=False,
+            save_config_kwargs={"overwrite": True},
+            parser_class=Parser,
+            parser_kwargs={name: {"default_config_files": [str(DEFAULTS)]} for name in ToyCLI.subcommands()},
+            args=sys.argv[1:] if args is None else args,
+        )
+    except (ConfigError, MisconfigurationException) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except NonFiniteError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def quiet() -> None:
+    """Keep from the terminal what a user cannot act on: Lightning's tips and hardware notes."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
+    warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

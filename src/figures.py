@@ -1,0 +1,75 @@
+"""Figures as functions of arrays: `draw_*(axes, arrays)`. No training, no files."""
+
+import io
+import math
+import textwrap
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle
+from matplotlib.patches import Polygon as PathPolygon
+from torch import Tensor
+
+from src.geometry import Polygons, find_polygons
+
+# What TensorBoard's Time Series tab gives to the lines feature_0, feature_1, ... of the first run it shows.
+FEATURE_COLORS = ("#12b5cb", "#e52592", "#f9ab00", "#9334e6", "#7cb342", "#e8710a", "#425066")
+PANEL_INCHES = 3.2
+CHARACTERS = 30  # of a title's line
+IN_ONE_ROW = 3  # more panels than this are arranged in a square
+LEARNED_WIDTH, UNLEARNED_WIDTH = 2.2, 1.2
+MARGIN = 1.25  # axes reach this far beyond the unit circle
+
+
+def feature_color(feature: int) -> str:
+    return FEATURE_COLORS[feature % len(FEATURE_COLORS)]
+
+
+def draw_polygon(axes: Axes, W: Float[Tensor, "hidden feature"], polygons: Polygons, instance: int) -> None:
+    """Draw one instance's columns as spokes, its learned ones joined in angular order, over the unit circle."""
+    tips, learned = W.T.numpy(), polygons.learned[instance]
+    colors = [FEATURE_COLORS[i % len(FEATURE_COLORS)] for i in range(len(tips))]
+    widths = [LEARNED_WIDTH if is_learned else UNLEARNED_WIDTH for is_learned in learned.tolist()]
+    corners = [i for i in torch.atan2(W[1], W[0]).argsort().tolist() if learned[i]]
+    axes.add_patch(Circle((0, 0), 1, fill=False, color="0.85", linewidth=1))
+    if corners:
+        axes.add_patch(PathPolygon(tips[corners], fill=False, color="0.7", linewidth=1))
+    axes.add_collection(LineCollection([((0, 0), tip) for tip in tips], colors=colors, linewidths=widths))
+    axes.scatter(tips[:, 0], tips[:, 1], s=[8 * width**2 for width in widths], c=colors, zorder=3)
+    reach = MARGIN * max(1.0, float(W.norm(dim=0).max()))
+    axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+
+
+def polygon_figure(W: Float[Tensor, "instance hidden feature"], names: Sequence[str], step: int) -> Figure:
+    """One panel an instance, side by side: its name, its polygon and how many features it learned."""
+    W = W.detach().float().cpu()
+    polygons = find_polygons(W)
+    n_instances, _, n_features = W.shape
+    n_columns = n_instances if n_instances <= IN_ONE_ROW else math.ceil(n_instances**0.5)
+    n_rows = math.ceil(n_instances / n_columns)
+    figure = Figure(figsize=(PANEL_INCHES * n_columns, (PANEL_INCHES + 0.8) * n_rows + 0.2), dpi=100)
+    panels = figure.subplots(n_rows, n_columns, squeeze=False).flatten().tolist()
+    for axes in panels[n_instances:]:
+        axes.set_axis_off()
+    for i, axes in enumerate(panels[:n_instances]):
+        draw_polygon(axes, W[i], polygons, i)
+        n_learned, norm = int(polygons.learned[i].sum()), float(W[i].norm())
+        axes.set_title(f"{textwrap.fill(names[i], CHARACTERS)}\n{polygons.names[i]}", fontsize=11)
+        axes.set_xlabel(f"{n_learned} of {n_features} learned, norm {norm:.2f}", fontsize=10)
+    figure.suptitle(f"step {step:,}", fontsize=10, color="0.4", y=1 - 0.08 / figure.get_figheight())
+    figure.subplots_adjust(left=0.02, right=0.98, bottom=0.35 / figure.get_figheight(), wspace=0.05, hspace=0.3)
+    figure.subplots_adjust(top=1 - 0.85 / figure.get_figheight())
+    return figure
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as a PNG file's content."""
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(buffer, pil_kwargs={"compress_level": 1})
+    return buffer.getvalue()

@@ -1,0 +1,250 @@
+"""Stacks of toy models of superposition as LightningModules.
+
+`ToyModel` owns what every variant shares: the weights of all instances, their seeds, the optimizer, and the loop that
+takes one Lightning batch through many optimizer steps. A variant overrides `encode`, `decode` or `feature_losses`.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from lightning import LightningModule
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from torch import Tensor
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from src import objective
+from src.data import Chunk
+from src.errors import ConfigError, NonFiniteError, require
+from src.metrics import PopulationLoss, PopulationLossValue
+
+# Optimizers whose step mixes the entries of a parameter, so that an instance would feel its neighbours.
+COUPLING_OPTIMIZERS = (torch.optim.LBFGS, torch.optim.Adafactor)
+HOOKS = ("encode", "decode", "forward", "feature_losses")  # the methods that make a variant's loss
+N_NAMED = 5  # how many instances an error message names before it only counts them
+
+
+def adamw(parameters: Iterable[Any]) -> torch.optim.AdamW:
+    """The optimizer of the Toy Models notebook: lr 1e-3, weight decay 0.01."""
+    return torch.optim.AdamW(parameters, lr=1e-3, weight_decay=0.01)
+
+
+class ToyModel(LightningModule):
+    """A stack of independent models that compress `feature` numbers into `hidden` ones and reconstruct them.
+
+    A Lightning batch is a block of batches, one per optimizer step. `trainer.global_step` counts optimizer steps; Lightning's
+    hooks run once a block, those around the optimizer at its first step (with `data.block_size` 1, at every step).
+    The loss is the mean over batch and features, summed over instances: each instance's gradient is what it would be
+    alone. Instance i is initialised from its own seed, W normal and b zero.
+
+    Args:
+        n_features: entries of an example.
+        n_hidden: dimensions of the hidden space.
+        n_instances: models in the stack.
+        first_seed: seed of instance 0; instance i has `first_seed` + i.
+        init_std: standard deviation of the initial W; None is Xavier's for an m x n matrix, sqrt(2 / (m + n)).
+        seeds: a seed for each instance, in place of consecutive ones.
+        optimizer: makes any torch optimizer that treats every entry of a parameter on its own.
+        lr_scheduler: makes a torch scheduler, stepped once per optimizer step.
+
+    Raises:
+        ConfigError: if a size is not positive, a seed negative, or `seeds` contradicts `n_instances`.
+    """
+
+    def __init__(
+        self,
+        n_features: int,
+        n_hidden: int = 2,
+        n_instances: int = 1,
+        first_seed: int = 0,
+        init_std: float | None = None,
+        seeds: list[int] | None = None,
+        optimizer: OptimizerCallable = adamw,
+        lr_scheduler: LRSchedulerCallable | None = None,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        require(n_features >= 1, "model.n_features", n_features, "at least 1")
+        require(n_hidden >= 1, "model.n_hidden", n_hidden, "at least 1")
+        require(n_instances >= 1, "model.n_instances", n_instances, "at least 1")
+        require(first_seed >= 0, "model.first_seed", first_seed, "0 or more")
+        require(init_std is None or init_std > 0, "model.init_std", init_std, "positive, or null for Xavier's")
+        if seeds is not None:
+            require(len(seeds) > 0 and min(seeds) >= 0, "model.seeds", seeds, "a list of numbers that are 0 or more")
+            require(n_instances in (1, len(seeds)), "model.n_instances", n_instances, f"{len(seeds)}, as model.seeds")
+        self.seeds = seeds if seeds is not None else list(range(first_seed, first_seed + n_instances))
+        self.instance_names = [f"seed {seed}" for seed in self.seeds]
+        self.n_features = n_features
+        self.n_hidden = n_hidden
+        self.n_instances = len(self.seeds)
+        self.init_std = init_std if init_std is not None else (2 / (n_hidden + n_features)) ** 0.5
+        self.W = torch.nn.Parameter(torch.stack([self.initial_weights(seed) for seed in self.seeds]))
+        self.b = torch.nn.Parameter(torch.zeros(self.n_instances, n_features))
+        self.population_loss = PopulationLoss(self.n_instances, n_features)
+        self._optimizer = optimizer
+        self._lr_scheduler = lr_scheduler
+        self._recorded: tuple[tuple[int, ...], Tensor] | None = None
+
+    def initial_weights(self, seed: int) -> Float[Tensor, "hidden feature"]:
+        """The W that an instance of this seed starts from, alone or in any stack."""
+        generator = torch.Generator().manual_seed(seed)
+        return torch.randn(self.n_hidden, self.n_features, generator=generator) * self.init_std
+
+    # What a variant overrides.
+
+    def encode(self, x: Float[Tensor, "*instance batch feature"]) -> Float[Tensor, "instance batch hidden"]:
+        """h = W x."""
+        return x @ self.W.mT
+
+    def decode(self, h: Float[Tensor, "instance batch hidden"]) -> Float[Tensor, "instance batch feature"]:
+        """The reconstruction x' from the hidden vectors."""
+        raise NotImplementedError(f"{type(self).__name__} must define decode(h)")
+
+    def feature_losses(
+        self, x: Float[Tensor, "*instance batch feature"], weights: Float[Tensor, " batch"] | None = None
+    ) -> Float[Tensor, "instance feature"]:
+        """Squared error of each feature: the mean over the batch, or the sum with `weights`."""
+        errors = (x - self(x)).square()
+        return errors.mean(dim=-2) if weights is None else torch.einsum("b,ibf->if", weights, errors)
+
+    # What variants share.
+
+    def forward(self, x: Float[Tensor, "*instance batch feature"]) -> Float[Tensor, "instance batch feature"]:
+        return self.decode(self.encode(x))
+
+    def configure_optimizers(self) -> Any:
+        try:
+            optimizer = self._optimizer(self.parameters())
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ConfigError(f"model.optimizer is refused by torch: {error}") from error
+        if isinstance(optimizer, COUPLING_OPTIMIZERS) and self.n_instances > 1:
+            raise ConfigError(
+                f"model.optimizer is {type(optimizer).__name__}, whose step mixes instances; "
+                "it must be one that treats every parameter on its own, or model.n_instances must be 1."
+            )
+        if self._lr_scheduler is None:
+            return optimizer
+        scheduler = self._lr_scheduler(optimizer)
+        if isinstance(scheduler, ReduceLROnPlateau):
+            raise ConfigError(
+                "model.lr_scheduler is ReduceLROnPlateau, which would follow the whole stack's loss; "
+                "it must be a function of the step alone."
+            )
+        return [optimizer], [scheduler]
+
+    def on_fit_start(self) -> None:
+        require(self.trainer.max_steps >= 1, "trainer.max_steps", self.trainer.max_steps, "at least 1")
+        require(
+            self.trainer.precision != "16-mixed",
+            "trainer.precision",
+            self.trainer.precision,
+            "one that needs no loss scaling, such as 32-true",
+        )
+        if self.trainer.ckpt_path is not None:
+            require(
+                self.global_step < self.trainer.max_steps,
+                "trainer.max_steps",
+                self.trainer.max_steps,
+                f"more than {self.global_step}, the step at which {self.trainer.ckpt_path} was saved",
+            )
+
+    def training_step(self, block: Tensor, batch_idx: int) -> dict[str, Tensor]:
+        """One optimizer step for each batch of the block.
+
+        Args:
+            block: [step, batch, feature], or [step, instance, batch, feature] when each instance has its own data.
+
+        Returns: `feature_losses` [step, instance, feature], each before its step's update.
+
+        Raises:
+            NonFiniteError: if a loss of the block is infinite or not a number.
+        """
+        optimizer, first_step = self.optimizers(), self.global_step
+        assert isinstance(optimizer, LightningOptimizer)
+        schedulers = self.lr_schedulers() if self._lr_scheduler is not None else None
+        progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+        losses: list[Tensor] = []
+        for k, x in enumerate(block):
+
+            def closure(x: Tensor = x) -> Tensor:
+                losses.append(self.set_gradients(x))
+                return losses[-1].mean(dim=-1).sum()
+
+            if k == 0:
+                optimizer.step(closure=closure)  # with Lightning's hooks, and counted by it
+            else:
+                progress.increment_ready()
+                optimizer.optimizer.step(closure=closure)
+                progress.increment_completed()
+            if schedulers is not None:
+                schedulers.step()  # type: ignore[union-attr, call-arg]
+        feature_losses = torch.stack(losses)
+        self._refuse_non_finite(feature_losses, first_step)
+        return {"feature_losses": feature_losses}
+
+    def set_gradients(self, x: Float[Tensor, "*instance batch feature"]) -> Float[Tensor, "instance feature"]:
+        """Set every parameter's `grad` to that of the loss on one batch; return the detached feature losses."""
+        self.zero_grad()
+        feature_losses = self.feature_losses(x)
+        # Not `manual_backward`: its three rounds of hooks would cost a fifth of a small model's step.
+        feature_losses.mean(dim=-1).sum().backward()  # type: ignore[no-untyped-call]
+        return feature_losses.detach()
+
+    def _refuse_non_finite(self, feature_losses: Tensor, first_step: int) -> None:
+        bad = ~feature_losses.isfinite().all(dim=-1)  # [step, instance]
+        if not bad.any():
+            return
+        instances = bad.any(dim=0).nonzero().flatten().tolist()
+        step = first_step + int(bad.any(dim=1).nonzero()[0])
+        names = ", ".join(f"{i} ({self.instance_names[i]})" for i in instances[:N_NAMED])
+        more = f" and {len(instances) - N_NAMED} more" if len(instances) > N_NAMED else ""
+        raise NonFiniteError(
+            f"The loss became non-finite at step {step}, in instance {names}{more} of {self.n_instances}; "
+            "the run has stopped, and what it recorded is kept."
+        )
+
+    def validation_step(self, chunk: Chunk, batch_idx: int) -> None:
+        self.population_loss.update(self.feature_losses(chunk.x, chunk.weights), chunk.weights.sum())
+
+    def on_validation_epoch_end(self) -> None:
+        value = self.population_loss.value()
+        self.population_loss.reset()
+        self.log_dict({"val_loss": value.loss.mean(), "val_loss_standard_error": value.standard_error.mean()})
+
+    @torch.no_grad()
+    def losses_over(self, chunks: Iterable[Chunk]) -> PopulationLossValue:
+        """The loss over weighted examples, such as a data module's `population()`, at the present weights."""
+        metric = PopulationLoss(self.n_instances, self.n_features).to(self.device)
+        for chunk in chunks:
+            weights = chunk.weights.to(self.W)
+            metric.update(self.feature_losses(chunk.x.to(self.W), weights), weights.sum())
+        return metric.value()
+
+    @torch.no_grad()
+    def recorded_feature_losses(self) -> Float[Tensor, "instance feature"]:
+        """Losses on the first chunk of the validation set; computed once a step, whoever asks."""
+        key = (self.global_step, *(parameter._version for parameter in self.parameters()))
+        if self._recorded is None or self._recorded[0] != key:
+            datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
+            require(datamodule is not None, "the data module", None, "given to fit, for the loss at recorded steps")
+            x, weights = next(iter(datamodule.val_dataloader()))
+            weights = weights.to(self.W) / weights.sum()
+            self._recorded = (key, self.feature_losses(x.to(self.W), weights))
+        return self._recorded[1]
+
+
+class ReLUOutputModel(ToyModel):
+    """x' = ReLU(W^T W x + b), the model of the post and of "Toy Models of Superposition"."""
+
+    def decode(self, h: Float[Tensor, "instance batch hidden"]) -> Float[Tensor, "instance batch feature"]:
+        return torch.relu(h @ self.W + self.b.unsqueeze(-2))
+
+    def set_gradients(self, x: Float[Tensor, "*instance batch feature"]) -> Float[Tensor, "instance feature"]:
+        # The closed form is the loss of the map as written here: a subclass that changes a part of it must not use it.
+        own, mine = type(self), ReLUOutputModel
+        if any(getattr(own, hook) is not getattr(mine, hook) for hook in HOOKS):
+            return super().set_gradients(x)
+        feature_losses, self.W.grad, self.b.grad = objective.losses_and_gradients(self.W, self.b, x)
+        return feature_losses
