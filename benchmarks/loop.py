@@ -14,6 +14,8 @@ import torch
 from src import cli
 
 ROUNDS = 5
+WARM_UP_STEPS = 200
+NAMES = ("fit, all callbacks", "bare loop, fresh batches", "bare loop, one batch")
 
 
 def bare_loop(n_steps: int, fresh: bool, seed: int = 11) -> float:
@@ -34,7 +36,7 @@ def bare_loop(n_steps: int, fresh: bool, seed: int = 11) -> float:
             x = batch()
         optimizer.zero_grad()
         reconstruction = torch.relu((x @ W.mT) @ W + b.unsqueeze(1))
-        ((x - reconstruction) ** 2).mean().backward()
+        ((x - reconstruction) ** 2).mean().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     return time.perf_counter() - start
 
@@ -64,26 +66,18 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     options = parser.parse_args()
-    names = ("fit, all callbacks", "bare loop, fresh batches", "bare loop, one batch")
-    seconds: dict[str, list[float]] = {name: [] for name in names}
+    seconds: dict[str, list[float]] = {name: [] for name in NAMES}
     with tempfile.TemporaryDirectory() as folder:
-        bare_loop(200, fresh=True)
+        bare_loop(WARM_UP_STEPS, fresh=True)
         for _ in range(options.rounds):
-            for name, run in zip(
-                names,
-                (
-                    lambda: fit(options.steps, folder),
-                    lambda: bare_loop(options.steps, fresh=True),
-                    lambda: bare_loop(options.steps, fresh=False),
-                ),
-                strict=True,
-            ):
-                seconds[name].append(run())
-    for name in names:
+            seconds[NAMES[0]].append(fit(options.steps, folder))
+            seconds[NAMES[1]].append(bare_loop(options.steps, fresh=True))
+            seconds[NAMES[2]].append(bare_loop(options.steps, fresh=False))
+    for name in NAMES:
         times = [1e6 * s / options.steps for s in seconds[name]]
         print(f"{name:26s} {statistics.median(times):6.0f} µs/step (from {min(times):.0f} to {max(times):.0f})")
-    for name in names[1:]:
-        ratios = [a / b for a, b in zip(seconds[names[0]], seconds[name], strict=True)]
+    for name in NAMES[1:]:
+        ratios = [a / b for a, b in zip(seconds[NAMES[0]], seconds[name], strict=True)]
         print(f"fit / {name}: {statistics.median(ratios):.2f} (from {min(ratios):.2f} to {max(ratios):.2f})")
 
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
-from rich.console import Console
+from rich.columns import Columns
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
@@ -14,6 +15,7 @@ from src.geometry import Polygons, find_polygons
 from src.metrics import PopulationLossValue
 from src.model import ToyModel
 from src.runs import run_folder, write_census
+from src.terminal import polygon_text
 
 N_LISTED_FEATURES = 12  # features whose losses the summary line lists
 
@@ -44,8 +46,11 @@ class Census(Callback):
 
         console = Console()
         if len(rows) <= N_FOLLOWED:
+            if model.n_hidden == 2 and console.encoding.lower().startswith("utf"):
+                pictures = [Group(row["name"], polygon_text(W)) for row, W in zip(rows, model.W, strict=True)]
+                console.print(Columns(pictures, padding=(0, 1)))
             for row, features in zip(rows, losses.feature_losses.tolist(), strict=True):
-                console.print(instance_line(row, model.n_features, features))
+                console.print(instance_line(row, model.n_features, features), soft_wrap=True)
         else:
             console.print(geometry_table(rows))
         command = f"tensorboard --logdir {path.parent} --samples_per_plugin images=500"

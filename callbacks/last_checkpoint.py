@@ -5,8 +5,7 @@ from typing import Any
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
-from src.errors import ConfigError, require
-from src.model import ToyModel
+from src.errors import require
 from src.runs import CHECKPOINT, run_folder
 
 

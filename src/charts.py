@@ -1,11 +1,11 @@
 """TensorBoard charts with one coloured line a feature.
 
 TensorBoard colours a curve by its run, not by its tag: six features in one chart come out in six colours only when each
-is a sub-run of its own with the same tag. So a *line* here is a sub-run of the run folder (`feature_0`, ...), a *chart* is
-a tag, and every callback of a run shares one set of files.
+is a sub-run of its own with the same tag. So a *line* here is a sub-run of the run folder (`feature_0`, ...), a *chart*
+is a tag, and every callback of a run shares one set of files.
 
-The palette has seven colours, given out in the order in which the runs begin. With features first, then `overall`, then
-`sqrt_5`, no two lines of a six-feature chart share a colour, and `overall` differs from `sqrt_5` for any number.
+The palette has seven colours, given out in the order in which the runs begin: the features of a chart differ up to
+seven, and `overall` differs from `sqrt_5`, which begins next.
 """
 
 import weakref

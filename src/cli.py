@@ -14,15 +14,14 @@ from pathlib import Path
 from typing import NoReturn
 
 from lightning import LightningDataModule
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from src.errors import ConfigError, NonFiniteError
 from src.model import ToyModel
 
-BOILERPLATE = (
-    r"(Parser key \"[^\"]+\":|Does not validate|Subtypes:|Errors:|Expected a <class 'NoneType'>|Given value|Expected a path)"
-)
+# Lines of a parser's message that say only what it was about to try.
+BOILERPLATE = '(Parser key "|Does not validate|Subtypes:|Errors:|Expected a <class .NoneType.>|Given value)'
 DEFAULTS = Path(__file__).parent.parent / "configs" / "defaults.yaml"
 
 
@@ -39,7 +38,9 @@ def _essence(message: str) -> str:
     keys = [key for line in lines for key in re.findall(r'^Parser key "([^"]+)"(?: element \d+)?:$', line)]
     reasons = [line for line in lines if not re.match(BOILERPLATE, line)]
     reason = re.sub(r"<class '([\w.]+)'>", r"\1", reasons[0] if reasons else lines[0])
-    return ": ".join([".".join(keys), reason] if keys else [reason])
+    if not keys:
+        return reason
+    return ".".join(keys) + ("." if re.match(r"\w+: ", reason) else ": ") + reason  # a class's own parser names its key
 
 
 class ToyCLI(LightningCLI):
@@ -54,7 +55,7 @@ class ToyCLI(LightningCLI):
         parser.link_arguments("data.n_features", "model.init_args.n_features", apply_on="instantiate")
 
     def before_instantiate_classes(self) -> None:
-        path = self.config[self.subcommand].ckpt_path
+        path = self.config[str(self.subcommand)].ckpt_path
         if path is not None and not Path(path).is_file():
             raise ConfigError(f"ckpt_path is {path}; it must be an existing checkpoint file.")
 

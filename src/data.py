@@ -196,7 +196,9 @@ class SparseFeatures(LightningDataModule):
             shape = (self.validation_size // N_VALIDATION_CHUNKS, self.n_features)
             self._population = Population(
                 [
-                    collapse_empty_rows(draw_sparse(shape, self.feature_probability, generator), 1 / N_VALIDATION_CHUNKS)
+                    collapse_empty_rows(
+                        draw_sparse(shape, self.feature_probability, generator), 1 / N_VALIDATION_CHUNKS
+                    )
                     for _ in range(N_VALIDATION_CHUNKS)
                 ]
             )

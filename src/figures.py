@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
@@ -16,24 +15,25 @@ from matplotlib.patches import Polygon as PathPolygon
 from torch import Tensor
 
 from src.geometry import Polygons, find_polygons
+from src.palette import feature_color
 
-# What TensorBoard's Time Series tab gives to the lines feature_0, feature_1, ... of the first run it shows.
-FEATURE_COLORS = ("#12b5cb", "#e52592", "#f9ab00", "#9334e6", "#7cb342", "#e8710a", "#425066")
 PANEL_INCHES = 3.2
 CHARACTERS = 30  # of a title's line
+N_NUMBERED = 12  # columns are numbered up to here
+LABEL_DISTANCE = 0.14  # of a number beyond its column's tip
 IN_ONE_ROW = 3  # more panels than this are arranged in a square
 LEARNED_WIDTH, UNLEARNED_WIDTH = 2.2, 1.2
-MARGIN = 1.25  # axes reach this far beyond the unit circle
-
-
-def feature_color(feature: int) -> str:
-    return FEATURE_COLORS[feature % len(FEATURE_COLORS)]
+MARGIN = 1.3  # axes reach this far beyond the unit circle
 
 
 def draw_polygon(axes: Axes, W: Float[Tensor, "hidden feature"], polygons: Polygons, instance: int) -> None:
-    """Draw one instance's columns as spokes, its learned ones joined in angular order, over the unit circle."""
+    """Draw one instance's columns as spokes, its learned ones joined in angular order, over the unit circle.
+
+    Of more than two hidden dimensions the first two are drawn.
+    """
+    W = torch.cat([W, torch.zeros_like(W)])[:2] if len(W) == 1 else W[:2]
     tips, learned = W.T.numpy(), polygons.learned[instance]
-    colors = [FEATURE_COLORS[i % len(FEATURE_COLORS)] for i in range(len(tips))]
+    colors = [feature_color(i) for i in range(len(tips))]
     widths = [LEARNED_WIDTH if is_learned else UNLEARNED_WIDTH for is_learned in learned.tolist()]
     corners = [i for i in torch.atan2(W[1], W[0]).argsort().tolist() if learned[i]]
     axes.add_patch(Circle((0, 0), 1, fill=False, color="0.85", linewidth=1))
@@ -41,6 +41,10 @@ def draw_polygon(axes: Axes, W: Float[Tensor, "hidden feature"], polygons: Polyg
         axes.add_patch(PathPolygon(tips[corners], fill=False, color="0.7", linewidth=1))
     axes.add_collection(LineCollection([((0, 0), tip) for tip in tips], colors=colors, linewidths=widths))
     axes.scatter(tips[:, 0], tips[:, 1], s=[8 * width**2 for width in widths], c=colors, zorder=3)
+    if len(tips) <= N_NUMBERED:
+        for i, (x, y) in enumerate(tips):
+            away = 1 + LABEL_DISTANCE / max(math.hypot(x, y), LABEL_DISTANCE)
+            axes.text(x * away, y * away, str(i), color=colors[i], fontsize=9, ha="center", va="center")
     reach = MARGIN * max(1.0, float(W.norm(dim=0).max()))
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
@@ -71,5 +75,5 @@ def polygon_figure(W: Float[Tensor, "instance hidden feature"], names: Sequence[
 def png(figure: Figure) -> bytes:
     """The figure as a PNG file's content."""
     buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer, pil_kwargs={"compress_level": 1})
+    figure.savefig(buffer, format="png", pil_kwargs={"compress_level": 1})
     return buffer.getvalue()

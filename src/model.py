@@ -34,8 +34,8 @@ def adamw(parameters: Iterable[Any]) -> torch.optim.AdamW:
 class ToyModel(LightningModule):
     """A stack of independent models that compress `feature` numbers into `hidden` ones and reconstruct them.
 
-    A Lightning batch is a block of batches, one per optimizer step. `trainer.global_step` counts optimizer steps; Lightning's
-    hooks run once a block, those around the optimizer at its first step (with `data.block_size` 1, at every step).
+    A Lightning batch is a block of batches, one per optimizer step. `trainer.global_step` counts optimizer steps.
+    Lightning's hooks run once a block, those around the optimizer at its first step; `data.block_size` 1 is every step.
     The loss is the mean over batch and features, summed over instances: each instance's gradient is what it would be
     alone. Instance i is initialised from its own seed, W normal and b zero.
 
@@ -134,6 +134,15 @@ class ToyModel(LightningModule):
             )
         return [optimizer], [scheduler]
 
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        for name, parameter in self.named_parameters():
+            saved = checkpoint["state_dict"].get(name, torch.empty(0))
+            shape, wanted = (" x ".join(map(str, tensor.shape)) for tensor in (saved, parameter))
+            require(shape == wanted, name, f"{shape} in the checkpoint", f"{wanted}, as configured")
+        if self.trainer.state.fn == "fit":
+            step, max_steps = checkpoint["global_step"], self.trainer.max_steps
+            require(step < max_steps, "trainer.max_steps", max_steps, f"more than {step}, the step of the checkpoint")
+
     def on_fit_start(self) -> None:
         require(self.trainer.max_steps >= 1, "trainer.max_steps", self.trainer.max_steps, "at least 1")
         require(
@@ -142,13 +151,6 @@ class ToyModel(LightningModule):
             self.trainer.precision,
             "one that needs no loss scaling, such as 32-true",
         )
-        if self.trainer.ckpt_path is not None:
-            require(
-                self.global_step < self.trainer.max_steps,
-                "trainer.max_steps",
-                self.trainer.max_steps,
-                f"more than {self.global_step}, the step at which {self.trainer.ckpt_path} was saved",
-            )
 
     def training_step(self, block: Tensor, batch_idx: int) -> dict[str, Tensor]:
         """One optimizer step for each batch of the block.
@@ -176,10 +178,10 @@ class ToyModel(LightningModule):
                 optimizer.step(closure=closure)  # with Lightning's hooks, and counted by it
             else:
                 progress.increment_ready()
-                optimizer.optimizer.step(closure=closure)
+                optimizer.optimizer.step(closure=closure)  # type: ignore[arg-type]
                 progress.increment_completed()
             if schedulers is not None:
-                schedulers.step()  # type: ignore[union-attr, call-arg]
+                schedulers.step()  # type: ignore[union-attr]
         feature_losses = torch.stack(losses)
         self._refuse_non_finite(feature_losses, first_step)
         return {"feature_losses": feature_losses}

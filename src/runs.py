@@ -1,11 +1,11 @@
 """The run folder: what is in it, written and read in one place.
 
-    config.yaml               the whole configuration (Lightning writes it)
-    events.out.tfevents.*     TensorBoard; feature i's curves are in the sub-run `feature_<i>`
-    checkpoints/last.ckpt     the latest state to resume from
-    trajectory.safetensors    what was recorded along the way
-    census.csv                one row an instance: what it ended in
-    polygons.png              the last polygon snapshot
+config.yaml               the whole configuration (Lightning writes it)
+events.out.tfevents.*     TensorBoard; feature i's curves are in the sub-run `feature_<i>`
+checkpoints/last.ckpt     the latest state to resume from
+trajectory.safetensors    what was recorded along the way
+census.csv                one row an instance: what it ended in
+polygons.png              the last polygon snapshot
 """
 
 import csv

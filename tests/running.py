@@ -1,0 +1,50 @@
+"""Short fits for tests: the command line in this process, and a bare trainer."""
+
+from pathlib import Path
+from typing import Any
+
+import lightning
+
+from src import cli
+from src.data import SparseFeatures
+from src.model import ToyModel
+from src.runs import read_census, read_trajectory
+
+ROOT = Path(__file__).parent.parent
+SMALL_VALIDATION = 2000
+
+
+def run_cli(folder: Path, *arguments: str, config: str | Path = "configs/hexagon.yaml", max_steps: int = 120) -> int:
+    """`fit` with a config, in few steps, into a folder; returns the exit status."""
+    return cli.main(
+        [
+            "fit",
+            f"--config={ROOT / config}",
+            f"--trainer.logger.init_args.save_dir={folder}",
+            f"--trainer.max_steps={max_steps}",
+            f"--data.validation_size={SMALL_VALIDATION}",
+            *arguments,
+        ]
+    )
+
+
+def run_of(folder: Path, experiment: str = "hexagon", version: int = 0) -> Path:
+    return folder / experiment / f"version_{version}"
+
+
+def fit(model: ToyModel, max_steps: int = 60, data: SparseFeatures | None = None, **trainer: Any) -> ToyModel:
+    """Train without logger or files; returns the model."""
+    data = data or SparseFeatures(n_features=model.n_features, validation_size=SMALL_VALIDATION)
+    defaults: dict[str, Any] = {
+        "accelerator": "cpu",
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "num_sanity_val_steps": 0,
+    }
+    lightning.Trainer(max_steps=max_steps, **{**defaults, **trainer}).fit(model, datamodule=data)
+    return model
+
+
+__all__ = ["ROOT", "SMALL_VALIDATION", "fit", "read_census", "read_trajectory", "run_cli", "run_of"]

@@ -1,0 +1,57 @@
+"""The arrows of the design: maths never reads Lightning, models never read callbacks, results never train."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tests.running import ROOT
+
+LAYERS = [
+    {"src.errors", "src.palette"},
+    {"src.geometry", "src.objective"},
+    {"src.metrics", "src.data", "src.terminal"},
+    {"src.model", "src.figures", "src.runs", "src.charts"},
+    {"callbacks.recorder"},
+    {"callbacks.*"},
+    {"src.cli"},
+]
+PURE = ("src.errors", "src.palette", "src.geometry", "src.objective", "src.terminal", "src.figures")
+NEVER_IN_PURE = ("lightning", "torchmetrics", "tensorboard")
+
+
+def modules() -> dict[str, Path]:
+    paths = [*(ROOT / "src").glob("*.py"), *(ROOT / "callbacks").glob("*.py")]
+    return {f"{path.parent.name}.{path.stem}": path for path in paths if path.stem != "__init__"}
+
+
+def imported(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            names |= {f"{module}.{alias.name}" for alias in node.names} if module in ("src", "callbacks") else {module}
+    return names
+
+
+def layer(module: str) -> int:
+    exact = [k for k, names in enumerate(LAYERS) if module in names]
+    package = [k for k, names in enumerate(LAYERS) if f"{module.partition('.')[0]}.*" in names]
+    return (exact or package)[0]
+
+
+@pytest.mark.parametrize("module", sorted(modules()))
+def test_no_module_imports_from_its_own_layer_or_above(module: str) -> None:
+    ours = {name for name in imported(modules()[module]) if name.split(".")[0] in ("src", "callbacks")}
+    assert {name: layer(name) for name in ours if layer(name) >= layer(module)} == {}
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_the_maths_does_not_know_lightning(module: str) -> None:
+    assert not [name for name in imported(modules()[module]) if name.split(".")[0] in NEVER_IN_PURE]
+
+
+def test_the_command_line_knows_no_callback() -> None:
+    assert not [name for name in imported(modules()["src.cli"]) if name.startswith("callbacks")]

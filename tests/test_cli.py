@@ -1,0 +1,249 @@
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from src import cli
+from src.runs import CHECKPOINT
+from tests.running import ROOT, read_census, read_trajectory, run_cli, run_of
+
+CONFIGS = sorted(path.relative_to(ROOT) for path in (ROOT / "configs").rglob("*.yaml") if path.name != "defaults.yaml")
+
+USER_MODEL = """
+import torch
+from src.model import ReLUOutputModel
+
+class LeakyModel(ReLUOutputModel):
+    def __init__(self, slope: float = 0.1, **arguments):
+        super().__init__(**arguments)
+        self.slope = slope
+
+    def decode(self, h):
+        return torch.nn.functional.leaky_relu(super().decode(h), self.slope)
+"""
+
+
+def state(run: Path) -> dict[str, torch.Tensor]:
+    return torch.load(run / CHECKPOINT, weights_only=True)["state_dict"]
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=str)
+def test_every_config_trains(config: Path, tmp_path: Path) -> None:
+    assert run_cli(tmp_path, config=config, max_steps=60) == 0
+    (run,) = (tmp_path / config.stem).iterdir()
+    files = {path.name for path in run.iterdir()}
+    assert {"config.yaml", "census.csv", "trajectory.safetensors", "polygons.png", "checkpoints"} <= files
+
+
+def test_the_saved_config_repeats_the_run(tmp_path: Path) -> None:
+    assert run_cli(tmp_path) == 0
+    assert cli.main(["fit", f"--config={run_of(tmp_path) / 'config.yaml'}"]) == 0
+    first, second = (state(run_of(tmp_path, version=k)) for k in (0, 1))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_the_end_of_a_run_shows_its_polygon_and_the_tensorboard_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_cli(tmp_path) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert re.search(r"seed 11: \w+, \d of 6 learned, Frobenius norm \d\.\d{3}, loss 0\.\d{5} ± ", out)
+    assert re.search(r"tensorboard --logdir \S+version_0 --samples_per_plugin images=500", out.replace("\n", ""))
+    assert "step 120/120" in out
+    assert "⠀" in out
+
+
+def test_a_model_of_the_users_own_trains_with_all_callbacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_models.py").write_text(USER_MODEL)
+    (tmp_path / "mine.yaml").write_text(
+        yaml.dump({"model": {"class_path": "my_models.LeakyModel", "init_args": {"slope": 0.2, "n_instances": 2}}})
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert run_cli(tmp_path, f"--config={tmp_path / 'mine.yaml'}") == 0
+    assert read_trajectory(run_of(tmp_path))["W"].shape[1] == 2
+    assert "slope: 0.2" in (run_of(tmp_path) / "config.yaml").read_text()
+
+
+@pytest.mark.parametrize("config", ["configs/hexagon.yaml", "configs/patching.yaml"])
+def test_a_resumed_run_ends_with_the_same_bits(config: str, tmp_path: Path) -> None:
+    """Also: the patch is not applied again, and the records cover the whole run."""
+    whole, part = tmp_path / "whole", tmp_path / "part"
+    assert run_cli(whole, config=config, max_steps=220) == 0
+    assert run_cli(part, config=config, max_steps=130) == 0
+    experiment = Path(config).stem
+    checkpoint = run_of(part, experiment) / CHECKPOINT
+    assert run_cli(part, f"--ckpt_path={checkpoint}", config=config, max_steps=220) == 0
+    expected, resumed = state(run_of(whole, experiment)), state(run_of(part, experiment, 1))
+    assert all(torch.equal(expected[name], resumed[name]) for name in expected)
+    steps = read_trajectory(run_of(part, experiment, 1))["steps"].tolist()
+    assert steps == [0, 50, 100, 130, 150, 200, 220]
+
+
+def test_independent_streams_resume_to_the_same_bits(tmp_path: Path) -> None:
+    options = ("--data.stream=independent", "--model.n_instances=2", "--model.optimizer=torch.optim.RMSprop")
+    whole, part = tmp_path / "whole", tmp_path / "part"
+    assert run_cli(whole, *options) == 0
+    assert run_cli(part, *options, max_steps=70) == 0
+    assert run_cli(part, *options, f"--ckpt_path={run_of(part) / CHECKPOINT}") == 0
+    expected, resumed = state(run_of(whole)), state(run_of(part, version=1))
+    assert all(torch.equal(expected[name], resumed[name]) for name in expected)
+
+
+def test_validate_reports_a_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli(tmp_path) == 0
+    expected = read_census(run_of(tmp_path))
+    capsys.readouterr()
+    arguments = [f"--config={run_of(tmp_path) / 'config.yaml'}", f"--ckpt_path={run_of(tmp_path) / CHECKPOINT}"]
+    assert cli.main(["validate", *arguments]) == 0
+    assert "Frobenius norm" in capsys.readouterr().out
+    assert read_census(run_of(tmp_path, version=1)) == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--data.feature_probability=1.5"], "data.feature_probability is 1.5; it must be in (0, 1]."),
+        (["--data.feature_probability=0"], "data.feature_probability is 0.0; it must be in (0, 1]."),
+        (["--data.seed=-1"], "data.seed is -1; it must be 0 or more."),
+        (["--model.first_seed=-1"], "model.first_seed is -1; it must be 0 or more."),
+        (["--model.n_instances=0"], "model.n_instances is 0; it must be at least 1."),
+        (["--model.n_instances=many"], "model.n_instances: Expected a int"),
+        (["--model.n_instanses=2"], "model: Option 'n_instanses' is not accepted"),
+        (["--model=Nonsense"], "Nonsense"),
+        (["--trainer.max_stepz=1"], "unrecognized arguments: --trainer.max_stepz=1"),
+        (["--model.optimizer.lr=-1"], "model.optimizer is refused by torch: Invalid learning rate: -1.0"),
+        (["--trainer.max_steps=0"], "trainer.max_steps is 0; it must be at least 1."),
+        (["--trainer.gradient_clip_val=1"], "gradient clipping is not supported"),
+        (["--ckpt_path=missing.ckpt"], "ckpt_path is missing.ckpt; it must be an existing checkpoint file."),
+        (["--config=missing.yaml"], "missing.yaml"),
+        (
+            ["--trainer.callbacks+=callbacks.patching.PatchColumns", "--trainer.callbacks.donor_seed=1",
+             "--trainer.callbacks.columns=[7]"],
+            "PatchColumns.columns is [7]; it must be numbers from 0 to 5, the model's features.",
+        ),
+        (
+            ["--trainer.callbacks+=callbacks.patching.PatchColumns", "--trainer.callbacks.donor_checkpoint=no.ckpt"],
+            "PatchColumns.donor_checkpoint is no.ckpt; it must be an existing checkpoint file.",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)  # fmt: skip
+def test_a_bad_setting_is_refused_in_one_sentence(
+    arguments: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_cli(tmp_path, *arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: ")
+    assert sentence in err
+    assert err.count("\n") == 1
+    assert list(tmp_path.rglob("events*")) == []
+
+
+def test_resuming_a_finished_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli(tmp_path) == 0
+    assert run_cli(tmp_path, f"--ckpt_path={run_of(tmp_path) / CHECKPOINT}") == 2
+    assert "trainer.max_steps is 120; it must be more than 120" in capsys.readouterr().err
+
+
+def test_resuming_another_model_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli(tmp_path) == 0
+    checkpoint = run_of(tmp_path) / CHECKPOINT
+    assert run_cli(tmp_path, f"--ckpt_path={checkpoint}", "--model.n_instances=2", max_steps=200) == 2
+    assert "W is 1 x 2 x 6 in the checkpoint" in capsys.readouterr().err
+
+
+def test_a_run_that_diverges_keeps_what_it_recorded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    optimizer = ("--model.optimizer=torch.optim.SGD", "--model.optimizer.lr=1e6")
+    assert run_cli(tmp_path, *optimizer, "--data.block_size=1") == 1
+    error = capsys.readouterr().err
+    assert re.search(r"became non-finite at step \d+, in instance 0 \(seed 11\) of 1", error)
+    assert error.count("\n") == 1
+    steps = read_trajectory(run_of(tmp_path))["steps"]
+    assert steps.tolist() == [0]
+
+
+@pytest.mark.slow
+def test_a_killed_run_resumes_to_the_same_bits(tmp_path: Path) -> None:
+    """Killed with SIGKILL in the middle, resumed from last.ckpt: the same weights as a run that was not."""
+    base = [sys.executable, "-m", "src.cli", "fit", "--config=configs/hexagon.yaml", "--trainer.max_steps=20000"]
+    whole, part = tmp_path / "whole", tmp_path / "part"
+    subprocess.run([*base, f"--trainer.logger.init_args.save_dir={whole}"], cwd=ROOT, check=True, capture_output=True)
+    arguments = [*base, f"--trainer.logger.init_args.save_dir={part}"]
+    victim = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    checkpoint = run_of(part) / CHECKPOINT
+    while not checkpoint.is_file() and victim.poll() is None:
+        time.sleep(0.01)
+    os.kill(victim.pid, signal.SIGKILL)
+    assert victim.wait() == -signal.SIGKILL
+    saved = torch.load(checkpoint, weights_only=True)["global_step"]
+    assert 0 < saved < 20_000
+    subprocess.run([*arguments, f"--ckpt_path={checkpoint}"], cwd=ROOT, check=True, capture_output=True)
+    expected, resumed = state(run_of(whole)), state(run_of(part, version=1))
+    assert all(torch.equal(expected[name], resumed[name]) for name in expected)
+
+
+@pytest.mark.slow
+def test_the_main_job_ends_with_a_hexagon(tmp_path: Path) -> None:
+    assert (
+        cli.main(["fit", f"--config={ROOT}/configs/hexagon.yaml", f"--trainer.logger.init_args.save_dir={tmp_path}"])
+        == 0
+    )
+    (row,) = read_census(run_of(tmp_path))
+    assert row["geometry"] == "hexagon"
+    assert row["n_learned"] == "6"
+    assert 2.8 < float(row["frobenius_norm"]) < 2.95
+    assert float(row["largest_feature_loss"]) < 1.1 * float(row["smallest_feature_loss"])
+
+
+@pytest.mark.slow
+def test_the_pentagon_config_ends_with_a_pentagon(tmp_path: Path) -> None:
+    config = f"{ROOT}/configs/pentagon.yaml"
+    assert cli.main(["fit", f"--config={config}", f"--trainer.logger.init_args.save_dir={tmp_path}"]) == 0
+    (row,) = read_census(run_of(tmp_path, "pentagon"))
+    assert row["geometry"] == "pentagon"
+    assert row["n_learned"] == "5"
+    assert 2.45 < float(row["frobenius_norm"]) < 2.6
+    # An unlearned feature costs (1 - S) / 3 = 0.019 with no output at all, and a little less with its bias.
+    assert float(row["largest_feature_loss"]) == pytest.approx(0.0175, abs=0.0005)
+
+
+@pytest.mark.slow
+def test_patching_shows_pentagon_hexagon_and_the_patched_outcome(tmp_path: Path) -> None:
+    config = f"{ROOT}/configs/patching.yaml"
+    assert cli.main(["fit", f"--config={config}", f"--trainer.logger.init_args.save_dir={tmp_path}"]) == 0
+    rows = read_census(run_of(tmp_path, "patching"))
+    assert [row["geometry"] for row in rows[:2]] == ["pentagon", "hexagon"]
+    losses = read_trajectory(run_of(tmp_path, "patching"))["feature_losses"][-1, 0]
+    assert losses.argmax() == 4  # the column that the config patches is the one that the pentagon does not learn
+
+
+def test_a_start_prints_nothing_that_a_user_cannot_act_on(tmp_path: Path) -> None:
+    arguments = [
+        "--config=configs/hexagon.yaml",
+        "--trainer.max_steps=60",
+        f"--trainer.logger.init_args.save_dir={tmp_path}",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "src.cli", "fit", *arguments], check=False, cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert re.fullmatch(
+        r"step 60/60 .*\nseed 11.*\n(.*[\u2800-\u28ff].*\n){11}\s*"
+        r"seed 11: .*\n.*loss of each feature.*\nsee it in TensorBoard.*\n",
+        done.stdout,
+    )
+
+
+def test_without_a_subcommand_the_choices_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([]) == 2
+    assert "{fit,validate}" in capsys.readouterr().err

@@ -1,0 +1,461 @@
+"""The sparse feature distribution, its stream and its fixed sample."""
+
+import itertools
+import math
+import re
+from types import SimpleNamespace
+from typing import Any
+
+import jaxtyping
+import pytest
+import torch
+from scipy import stats
+from torch import Tensor
+
+from src.data import (
+    N_VALIDATION_CHUNKS,
+    TRAINING,
+    VALIDATION,
+    SparseFeatures,
+    SparseStream,
+    collapse_empty_rows,
+    draw_sparse,
+    generator_for,
+)
+from src.errors import ConfigError
+from src.model import ReLUOutputModel
+
+# A statistical test with a fixed seed passes or fails for good; at this level a right one would fail for one seed in
+# a million, and a share that is off by a hundredth of itself fails for nearly all.
+ALPHA = 1e-6
+MAX_STEPS = 23  # divided by none of the block sizes below but 1
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def sample(feature_probability: float, n_rows: int = 200_000, n_features: int = 6) -> Tensor:
+    return draw_sparse((n_rows, n_features), feature_probability, seeded(0))
+
+
+def stream(block_size: int, max_steps: int = MAX_STEPS, seeds: tuple[int, ...] = (0,)) -> SparseStream:
+    """A small stream; with several seeds, one of independent data."""
+    return SparseStream([seeded(seed) for seed in seeds], (4, 3), 0.5, block_size, max_steps, len(seeds) == 1)
+
+
+def sparse_features(instance_seeds: list[int] | None = None, max_steps: int = 6, **arguments: Any) -> SparseFeatures:
+    """A small data module whose trainer trains instances of these seeds; with None it has no trainer."""
+    data = SparseFeatures(**{"n_features": 3, "feature_probability": 0.5, "batch_size": 4, "block_size": 5} | arguments)
+    if instance_seeds is not None:
+        module = SimpleNamespace(seeds=instance_seeds)
+        data.trainer = SimpleNamespace(max_steps=max_steps, lightning_module=module)  # type: ignore[assignment]
+    return data
+
+
+def training_data(data: SparseFeatures) -> Tensor:
+    """Every step of the run."""
+    return torch.cat(list(data.train_dataloader()))
+
+
+def validation_data(data: SparseFeatures) -> Tensor:
+    return torch.cat([chunk.x for chunk in data.val_dataloader()])
+
+
+# One draw
+
+
+def test_a_draw_has_the_shape_asked_for_in_single_precision() -> None:
+    x = draw_sparse((2, 5, 3), 0.5, seeded(0))
+    assert (x.shape, x.dtype) == ((2, 5, 3), torch.float32)
+
+
+@pytest.mark.parametrize("feature_probability", [0.001, 0.057, 0.5, 0.95])
+def test_an_entry_is_active_with_probability_p(feature_probability: float) -> None:
+    x = sample(feature_probability)
+    assert stats.binomtest(int((x > 0).sum()), x.numel(), feature_probability).pvalue > ALPHA
+
+
+@pytest.mark.parametrize("feature_probability", [0.001, 0.057, 0.5, 1.0])
+def test_an_active_entry_is_uniform_on_the_unit_interval(feature_probability: float) -> None:
+    x = sample(feature_probability)
+    assert stats.kstest(x[x > 0].numpy(), "uniform").pvalue > ALPHA
+
+
+@pytest.mark.parametrize("feature_probability", [0.001, 0.057, 0.5, 1.0])
+def test_no_entry_leaves_the_unit_interval(feature_probability: float) -> None:
+    x = sample(feature_probability)
+    assert x.min() >= 0
+    assert x.max() < 1
+
+
+def test_at_p_of_one_hardly_an_entry_is_zero() -> None:
+    # A uniform float32 is exactly 0 once in 2^24 draws: 0.07 of the 1.2 million here, so three would be a bug.
+    assert (sample(1.0) == 0).sum() <= 2
+
+
+@pytest.mark.parametrize(("i", "j"), itertools.combinations(range(4), 2))
+def test_features_are_active_independently_of_each_other(i: int, j: int) -> None:
+    active = sample(0.3, n_features=4) > 0
+    n_both = int((active[:, i] & active[:, j]).sum())
+    assert stats.binomtest(n_both, len(active), 0.3**2).pvalue > ALPHA
+
+
+@pytest.mark.parametrize(("i", "j"), itertools.combinations(range(4), 2))
+def test_values_of_two_features_are_uncorrelated(i: int, j: int) -> None:
+    x = sample(1.0, n_features=4)
+    assert stats.pearsonr(x[:, i], x[:, j]).pvalue > ALPHA
+
+
+def test_an_example_is_independent_of_the_one_before_it() -> None:
+    active = sample(0.3) > 0
+    both = active[1::2] & active[::2]
+    assert stats.binomtest(int(both.sum()), both.numel(), 0.3**2).pvalue > ALPHA
+
+
+def test_two_draws_from_one_generator_differ() -> None:
+    generator = seeded(0)
+    assert not torch.equal(draw_sparse((4, 3), 1.0, generator), draw_sparse((4, 3), 1.0, generator))
+
+
+# Random streams
+
+
+def test_a_key_gives_the_same_stream_every_time() -> None:
+    assert torch.equal(torch.rand(8, generator=generator_for(3, 1)), torch.rand(8, generator=generator_for(3, 1)))
+
+
+def test_no_two_keys_share_a_stream() -> None:
+    """Keys of another length, order or size are other keys."""
+    numbers = (0, 1, 2, 2**32, 2**32 + 1)
+    keys = [key for length in (2, 3) for key in itertools.product(numbers, repeat=length)]
+    first_numbers = {key: tuple(torch.rand(4, generator=generator_for(*key)).tolist()) for key in keys}
+    shared = [
+        (key, other) for key, other in itertools.combinations(keys, 2) if first_numbers[key] == first_numbers[other]
+    ]
+    assert shared == []
+
+
+def test_a_thousand_instances_have_a_thousand_streams() -> None:
+    streams = {tuple(torch.rand(4, generator=generator_for(0, TRAINING, seed)).tolist()) for seed in range(1000)}
+    assert len(streams) == 1000
+
+
+# The stream
+
+
+@pytest.mark.parametrize("seeds", [(0,), (5, 6)], ids=["shared", "independent"])
+@pytest.mark.parametrize("block_size", [2, 3, 7, 10, 23, 50])
+def test_the_data_of_a_step_do_not_depend_on_the_block_size(block_size: int, seeds: tuple[int, ...]) -> None:
+    one_by_one = torch.cat(list(stream(1, seeds=seeds)))
+    assert torch.equal(torch.cat(list(stream(block_size, seeds=seeds))), one_by_one)
+
+
+def test_every_step_has_fresh_data() -> None:
+    steps = torch.cat(list(stream(5)))
+    assert len({tuple(step.flatten().tolist()) for step in steps}) == MAX_STEPS
+
+
+def test_a_block_ends_at_max_steps() -> None:
+    assert [len(block) for block in stream(7, max_steps=23)] == [7, 7, 7, 2]
+
+
+def test_a_run_of_whole_blocks_ends_without_an_empty_one() -> None:
+    assert [len(block) for block in stream(7, max_steps=21)] == [7, 7, 7]
+
+
+def test_a_block_ends_at_a_multiple_of_the_block_size_wherever_the_stream_starts() -> None:
+    saved = stream(3)
+    next(iter(saved))
+    resumed = stream(7)
+    resumed.load_state_dict(saved.state_dict())
+    assert [len(block) for block in resumed] == [4, 7, 7, 2]
+
+
+def test_without_a_last_step_the_stream_goes_on() -> None:
+    assert [len(block) for block in itertools.islice(stream(7, max_steps=-1), 20)] == [7] * 20
+
+
+def test_a_stream_without_steps_has_no_blocks() -> None:
+    assert list(stream(7, max_steps=0)) == []
+
+
+def test_a_stream_that_has_ended_stays_ended() -> None:
+    finished = stream(7)
+    list(finished)
+    assert list(finished) == []
+
+
+def test_a_second_loop_goes_on_where_the_first_one_stopped() -> None:
+    interrupted, whole = stream(5), list(stream(5))
+    first = next(iter(interrupted))
+    assert torch.equal(torch.cat([first, *interrupted]), torch.cat(whole))
+
+
+def test_a_shared_block_is_step_by_batch_by_feature() -> None:
+    assert next(iter(stream(5))).shape == (5, 4, 3)
+
+
+def test_an_independent_block_has_an_instance_axis_after_the_step_axis() -> None:
+    assert next(iter(stream(5, seeds=(0, 1)))).shape == (5, 2, 4, 3)
+
+
+@pytest.mark.parametrize("seeds", [(0,), (5, 6)], ids=["shared", "independent"])
+@pytest.mark.parametrize("n_blocks", range(6))
+def test_a_stream_resumed_from_its_state_goes_on_bit_for_bit(n_blocks: int, seeds: tuple[int, ...]) -> None:
+    """Saved after any number of blocks, as Lightning does: between two calls of `next` on one iterator."""
+    saved = stream(5, seeds=seeds)
+    blocks = iter(saved)
+    for _ in range(n_blocks):
+        next(blocks)
+    state = saved.state_dict()
+    resumed = stream(5, seeds=tuple(seed + 100 for seed in seeds))
+    resumed.load_state_dict(state)
+    rest = list(blocks)
+    assert len(rest) == 5 - n_blocks
+    assert all(torch.equal(a, b) for a, b in zip(resumed, rest, strict=True))
+
+
+def test_a_state_saved_inside_a_loop_holds_the_position_after_the_block_in_hand() -> None:
+    saved, states = stream(5), []
+    for _ in saved:
+        states.append(saved.state_dict()["step"])
+    assert states == [5, 10, 15, 20, 23]
+
+
+def test_a_saved_state_stays_as_it_was_while_the_stream_goes_on() -> None:
+    saved = stream(5)
+    blocks = iter(saved)
+    next(blocks)
+    state = saved.state_dict()
+    rest = torch.cat(list(blocks))
+    resumed = stream(5)
+    resumed.load_state_dict(state)
+    assert torch.equal(torch.cat(list(resumed)), rest)
+
+
+def test_a_state_survives_being_saved_and_loaded_as_tensors_only(tmp_path: Any) -> None:
+    saved = stream(5, seeds=(0, 1))
+    next(iter(saved))
+    torch.save(saved.state_dict(), tmp_path / "state")
+    resumed = stream(5, seeds=(8, 9))
+    resumed.load_state_dict(torch.load(tmp_path / "state", weights_only=True))
+    assert torch.equal(torch.cat(list(resumed)), torch.cat(list(saved)))
+
+
+@pytest.mark.parametrize(("n_saved", "n_configured"), [(1, 2), (3, 2), (2, 1)])
+def test_a_state_of_another_number_of_streams_is_refused(n_saved: int, n_configured: int) -> None:
+    state = stream(5, seeds=tuple(range(n_saved))).state_dict()
+    sentence = f"the number of data streams in the checkpoint is {n_saved}; it must be {n_configured}"
+    with pytest.raises(ConfigError, match=re.escape(sentence)):
+        stream(5, seeds=tuple(range(n_configured))).load_state_dict(state)
+
+
+def test_a_refused_state_leaves_the_stream_as_it_was() -> None:
+    other = stream(5, seeds=(7, 8, 9))
+    next(iter(other))
+    kept = stream(5, seeds=(0, 1))
+    with pytest.raises(ConfigError):
+        kept.load_state_dict(other.state_dict())
+    assert torch.equal(torch.cat(list(kept)), torch.cat(list(stream(5, seeds=(0, 1)))))
+
+
+# The stream of a run
+
+
+def test_the_shared_stream_does_not_depend_on_the_instances() -> None:
+    alone = training_data(sparse_features([0]))
+    assert torch.equal(training_data(sparse_features([4, 5, 6])), alone)
+
+
+def test_the_shared_stream_depends_on_the_data_seed() -> None:
+    assert not torch.equal(training_data(sparse_features([0], seed=0)), training_data(sparse_features([0], seed=1)))
+
+
+def test_the_stream_ends_at_the_trainers_last_step() -> None:
+    assert len(training_data(sparse_features([0], max_steps=6))) == 6
+
+
+def test_without_a_trainer_the_stream_is_endless() -> None:
+    blocks = itertools.islice(sparse_features(None).train_dataloader(), 20)
+    assert [len(block) for block in blocks] == [5] * 20
+
+
+def test_a_block_has_the_configured_shape() -> None:
+    data = sparse_features([0], n_features=2, batch_size=8, block_size=3)
+    assert next(iter(data.train_dataloader())).shape == (3, 8, 2)
+
+
+@pytest.mark.parametrize(("company", "place"), [([7, 8, 9], 0), ([3, 7], 1), ([9, 8, 7, 6], 2)])
+def test_an_instances_own_data_depend_on_its_own_seed_only(company: list[int], place: int) -> None:
+    alone = training_data(sparse_features([7], stream="independent"))[:, 0]
+    assert torch.equal(training_data(sparse_features(company, stream="independent"))[:, place], alone)
+
+
+def test_instances_with_streams_of_their_own_see_different_data() -> None:
+    x = training_data(sparse_features([0, 1, 2, 3], stream="independent"))
+    pairs = itertools.combinations(range(4), 2)
+    assert not any(torch.equal(x[:, i], x[:, j]) for i, j in pairs)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 7])
+def test_an_instances_own_data_are_not_the_shared_data(seed: int) -> None:
+    own = training_data(sparse_features([seed], stream="independent"))[:, 0]
+    assert not torch.equal(own, training_data(sparse_features([seed])))
+
+
+def test_an_instances_own_data_depend_on_the_data_seed() -> None:
+    x = training_data(sparse_features([7], stream="independent", seed=0))
+    assert not torch.equal(training_data(sparse_features([7], stream="independent", seed=1)), x)
+
+
+# The fixed sample
+
+
+@pytest.mark.parametrize("feature_probability", [0.057, 0.5, 1.0])
+def test_the_weights_of_the_validation_sample_sum_to_one(feature_probability: float) -> None:
+    data = SparseFeatures(feature_probability=feature_probability, validation_size=20_000)
+    total = sum(chunk.weights.double().sum().item() for chunk in data.val_dataloader())
+    assert total == pytest.approx(1, rel=1e-6)  # each weight is a float32, right to 6e-8
+
+
+def test_every_chunk_of_the_validation_sample_weighs_the_same() -> None:
+    data = sparse_features(validation_size=2000)
+    shares = [chunk.weights.double().sum().item() for chunk in data.val_dataloader()]
+    assert shares == pytest.approx([1 / N_VALIDATION_CHUNKS] * N_VALIDATION_CHUNKS, rel=1e-6)  # float32 weights
+
+
+def test_the_validation_sample_has_one_empty_row_a_chunk() -> None:
+    data = sparse_features(validation_size=2000)
+    assert [int((chunk.x == 0).all(dim=-1).sum()) for chunk in data.val_dataloader()] == [1] * N_VALIDATION_CHUNKS
+
+
+def test_the_validation_sample_has_validation_size_draws() -> None:
+    data = sparse_features(feature_probability=1.0, validation_size=2000)
+    assert len(validation_data(data)) == 2000 + N_VALIDATION_CHUNKS  # each chunk's empty row, of weight 0
+
+
+def test_the_weighted_validation_sample_has_active_entries_in_proportion_p() -> None:
+    data = sparse_features(feature_probability=0.1, validation_size=100_000)
+    share = sum((chunk.weights @ (chunk.x > 0).to(chunk.weights)).double() for chunk in data.val_dataloader())
+    n_active = round(float(share.mean()) * 300_000)  # type: ignore[union-attr]
+    assert stats.binomtest(n_active, 300_000, 0.1).pvalue > ALPHA
+
+
+@pytest.mark.parametrize("feature_probability", [0.02, 0.3, 1.0])
+def test_merging_empty_rows_keeps_a_models_mean_loss(feature_probability: float) -> None:
+    x = draw_sparse((500, 6), feature_probability, seeded(1)).double()
+    model = ReLUOutputModel(6, n_instances=3).double()
+    torch.nn.init.normal_(model.b, generator=seeded(2))  # so that empty rows cost something
+    merged = collapse_empty_rows(x, 1.0)
+    # Two float64 sums of 500 numbers of order one.
+    torch.testing.assert_close(model.feature_losses(*merged), model.feature_losses(x), rtol=1e-12, atol=0)
+
+
+def test_the_weight_of_a_chunk_scales_its_loss() -> None:
+    x = draw_sparse((500, 6), 0.1, seeded(1)).double()
+    model = ReLUOutputModel(6, n_instances=3).double()
+    losses = model.feature_losses(*collapse_empty_rows(x, 0.05))
+    torch.testing.assert_close(losses, 0.05 * model.feature_losses(x), rtol=1e-12, atol=0)  # float64 sums
+
+
+def test_merging_keeps_every_row_that_is_not_empty() -> None:
+    x = torch.tensor([[0.0, 0.0], [0.0, 0.5], [0.0, 0.0], [0.25, 0.0]])
+    merged = collapse_empty_rows(x, 1.0)
+    assert merged.x.tolist() == [[0.0, 0.5], [0.25, 0.0], [0.0, 0.0]]
+    assert merged.weights.tolist() == [0.25, 0.25, 0.5]
+
+
+def test_a_sample_of_empty_rows_becomes_one_row_of_the_whole_weight() -> None:
+    merged = collapse_empty_rows(torch.zeros(7, 2), 0.5)
+    assert (merged.x.tolist(), merged.weights.tolist()) == ([[0.0, 0.0]], [0.5])
+
+
+@pytest.mark.parametrize("other_seed", [0, 1, 2])
+def test_no_validation_example_is_a_training_example(other_seed: int) -> None:
+    """Neither of the run with the same seed nor of a run with another."""
+    # At p = 1 two unrelated rows of six float32 numbers are never alike by chance.
+    data = {"n_features": 6, "feature_probability": 1.0, "validation_size": 2000}
+    validation = {tuple(row) for row in validation_data(sparse_features(**data)).tolist()}
+    training = training_data(sparse_features([0], max_steps=200, seed=other_seed, **data)).flatten(0, -2)
+    assert validation.isdisjoint(tuple(row) for row in training.tolist())
+
+
+def test_the_validation_sample_is_uncorrelated_with_the_training_stream() -> None:
+    x = torch.rand(10_000, generator=generator_for(0, TRAINING))
+    y = torch.rand(10_000, generator=generator_for(0, VALIDATION))
+    assert stats.pearsonr(x, y).pvalue > ALPHA
+
+
+def test_the_validation_sample_is_the_same_at_every_call() -> None:
+    data = sparse_features([0], validation_size=200)
+    before = list(data.val_dataloader())
+    training_data(data)
+    after = list(data.val_dataloader())
+    assert all(
+        torch.equal(a, b) for one, other in zip(before, after, strict=True) for a, b in zip(one, other, strict=True)
+    )
+
+
+@pytest.mark.parametrize("other", [{}, {"stream": "independent"}, {"batch_size": 9}, {"block_size": 2}])
+def test_the_validation_sample_depends_on_the_distribution_and_the_seed_alone(other: dict[str, Any]) -> None:
+    one = sparse_features(seed=3, validation_size=200)
+    assert torch.equal(validation_data(sparse_features(seed=3, validation_size=200, **other)), validation_data(one))
+
+
+def test_another_seed_gives_another_validation_sample() -> None:
+    # Only the values: at p = 1 both samples have the same shape.
+    one, other = (sparse_features(feature_probability=1.0, seed=seed, validation_size=200) for seed in (0, 1))
+    assert not torch.equal(validation_data(one), validation_data(other))
+
+
+def test_no_two_chunks_of_the_validation_sample_are_alike() -> None:
+    data = sparse_features(feature_probability=1.0, validation_size=200)
+    assert len({tuple(chunk.x.flatten().tolist()) for chunk in data.val_dataloader()}) == N_VALIDATION_CHUNKS
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("n_features", 0),
+        ("n_features", -1),
+        ("feature_probability", 0.0),
+        ("feature_probability", -0.1),
+        ("feature_probability", 1.0000001),
+        ("feature_probability", math.inf),
+        ("feature_probability", math.nan),
+        ("batch_size", 0),
+        ("batch_size", -1),
+        ("seed", -1),
+        ("stream", "own"),
+        ("block_size", 0),
+        ("block_size", -50),
+        ("validation_size", N_VALIDATION_CHUNKS - 1),
+    ],
+)
+def test_a_bad_argument_is_refused_by_name_and_value(field: str, value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Where the tests check annotations at run time, they would refuse `stream` first, and users have no such check.
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    with pytest.raises(ConfigError, match=rf"^data\.{field} is {re.escape(str(value))}; it must be \S"):
+        SparseFeatures(**{field: value})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("n_features", 1),
+        ("feature_probability", 1e-6),
+        ("feature_probability", 1.0),
+        ("batch_size", 1),
+        ("seed", 0),
+        ("block_size", 1),
+        ("validation_size", N_VALIDATION_CHUNKS),
+    ],
+)
+def test_the_last_allowed_value_is_accepted(field: str, value: Any) -> None:
+    data = SparseFeatures(**{"validation_size": 200, field: value})
+    assert torch.isfinite(validation_data(data)).all()
+    assert torch.isfinite(next(iter(data.train_dataloader()))).all()

@@ -1,0 +1,244 @@
+import re
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from src import objective
+from src.data import SparseFeatures
+from src.errors import ConfigError, NonFiniteError
+from src.model import ReLUOutputModel, ToyModel, adamw
+from tests.running import SMALL_VALIDATION, fit
+
+OPTIMIZERS: dict[str, Callable[[Any], torch.optim.Optimizer]] = {
+    "SGD": lambda parameters: torch.optim.SGD(parameters, lr=1.0, momentum=0.9),
+    "RMSprop": lambda parameters: torch.optim.RMSprop(parameters, lr=1e-3),
+    "Adam": lambda parameters: torch.optim.Adam(parameters, lr=1e-3),
+    "AdamW": adamw,
+    "fused AdamW": lambda parameters: torch.optim.AdamW(parameters, lr=1e-3, weight_decay=0.01, fused=True),
+}
+
+
+class LeakyModel(ReLUOutputModel):
+    """A variant that changes only what comes out."""
+
+    def decode(self, h: Tensor) -> Tensor:
+        return torch.nn.functional.leaky_relu(h @ self.W + self.b.unsqueeze(-2), 0.1)
+
+
+def test_a_seed_starts_from_the_same_weights_alone_and_in_company() -> None:
+    stack = ReLUOutputModel(n_features=6, n_instances=10, first_seed=3)
+    alone = ReLUOutputModel(n_features=6, first_seed=7)
+    assert torch.equal(stack.W[4], alone.W[0])
+    assert not torch.equal(stack.W[3], stack.W[4])
+
+
+def test_listed_seeds_start_from_the_weights_of_those_seeds() -> None:
+    listed = ReLUOutputModel(n_features=6, seeds=[5, 2, 5])
+    assert listed.n_instances == 3
+    assert torch.equal(listed.W[0], listed.W[2])
+    assert torch.equal(listed.W[1], ReLUOutputModel(n_features=6, first_seed=2).W[0])
+
+
+def test_the_default_scale_is_xaviers_for_the_matrix() -> None:
+    W = ReLUOutputModel(n_features=6, n_instances=2000).W
+    # 24,000 normal numbers: their standard deviation is known to 0.5 %, four times that is allowed
+    assert W.std().item() == pytest.approx(0.5, rel=0.02)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_an_instance_trains_as_it_would_alone(name: str) -> None:
+    stack = fit(ReLUOutputModel(n_features=6, n_instances=5, optimizer=OPTIMIZERS[name]), max_steps=300)
+    alone = fit(ReLUOutputModel(n_features=6, first_seed=3, optimizer=OPTIMIZERS[name]), max_steps=300)
+    # Batched and single matrix products round differently: 300 steps grow 1e-7 by little, as no basin is chosen yet.
+    torch.testing.assert_close(stack.W[3], alone.W[0], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(stack.b[3], alone.b[0], rtol=1e-4, atol=1e-5)
+
+
+def test_the_same_settings_give_the_same_bits() -> None:
+    first, second = (fit(ReLUOutputModel(n_features=6, n_instances=3)) for _ in range(2))
+    assert torch.equal(first.W, second.W)
+    assert torch.equal(first.b, second.b)
+
+
+def test_the_trained_weights_are_those_of_a_plain_loop() -> None:
+    """One Lightning batch of many steps must do what `zero_grad`, `backward` and `step` do, batch by batch."""
+    data = SparseFeatures(validation_size=SMALL_VALIDATION, block_size=7)
+    trained = fit(ReLUOutputModel(n_features=6, n_instances=2), max_steps=20, data=data)
+    start = ReLUOutputModel(n_features=6, n_instances=2)
+    W, b = start.W, start.b
+    optimizer = adamw([W, b])
+    data = SparseFeatures(validation_size=SMALL_VALIDATION, block_size=1)
+    for _, block in zip(range(20), data.train_dataloader(), strict=False):
+        optimizer.zero_grad()
+        objective.feature_losses(W, b, block[0]).mean(dim=1).sum().backward()
+        optimizer.step()
+    # The closed form and autograd round differently, by 1e-7 a step.
+    torch.testing.assert_close(trained.W, W, rtol=0, atol=1e-5)
+    torch.testing.assert_close(trained.b, b, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("block_size", [1, 7, 60, 100])
+def test_steps_are_optimizer_steps_whatever_the_block_size(block_size: int) -> None:
+    data = SparseFeatures(validation_size=SMALL_VALIDATION, block_size=block_size)
+    reference = fit(ReLUOutputModel(n_features=6))
+    model = fit(ReLUOutputModel(n_features=6), data=data)
+    assert model.global_step == 60
+    assert torch.equal(model.W, reference.W)
+
+
+def test_independent_streams_train_an_instance_as_it_would_alone() -> None:
+    data = [SparseFeatures(stream="independent", validation_size=SMALL_VALIDATION) for _ in range(2)]
+    stack = fit(ReLUOutputModel(n_features=6, n_instances=3), data=data[0])
+    alone = fit(ReLUOutputModel(n_features=6, first_seed=2), data=data[1])
+    torch.testing.assert_close(stack.W[2], alone.W[0], rtol=0, atol=1e-5)
+
+
+class FirstSteps(Callback):
+    """Notes the step number at each of Lightning's optimizer hooks."""
+
+    def __init__(self) -> None:
+        self.steps: list[int] = []
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
+        self.steps.append(trainer.global_step)
+
+
+def test_hooks_run_at_the_first_step_of_each_block() -> None:
+    hooks = FirstSteps()
+    fit(ReLUOutputModel(n_features=6), max_steps=120, callbacks=[hooks])
+    assert hooks.steps == [0, 50, 100]
+
+
+def test_a_scheduler_steps_with_every_optimizer_step() -> None:
+    model = ReLUOutputModel(
+        n_features=6,
+        optimizer=lambda parameters: torch.optim.SGD(parameters, lr=1.0),
+        lr_scheduler=lambda optimizer: torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 / (1 + step)),
+    )
+    fit(model, max_steps=60)
+    assert model.trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(1 / 61)
+
+
+def test_a_variant_with_its_own_decoder_is_trained_by_its_own_gradient() -> None:
+    x = SparseFeatures().train_dataloader()._draw(1)[0]
+    model = LeakyModel(n_features=6, n_instances=2)
+    model.set_gradients(x)
+    assert model.W.grad is not None
+    W = model.W.detach().clone().requires_grad_()
+    reconstruction = torch.nn.functional.leaky_relu(x @ W.mT @ W, 0.1)
+    (x - reconstruction).square().mean(dim=(1, 2)).sum().backward()
+    torch.testing.assert_close(model.W.grad, W.grad)
+    plain = ReLUOutputModel(n_features=6, n_instances=2)
+    plain.set_gradients(x)
+    assert not torch.allclose(model.W.grad, plain.W.grad)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("hook", ["encode", "decode", "forward", "feature_losses"])
+def test_overriding_any_hook_turns_the_closed_form_off(hook: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed_form(*_: Any) -> None:
+        raise AssertionError("the closed form was used")
+
+    monkeypatch.setattr(objective, "losses_and_gradients", closed_form)
+    inherited = getattr(ReLUOutputModel, hook)
+
+    def own(self: ToyModel, *arguments: Any) -> Any:
+        return inherited(self, *arguments)
+
+    variant = type("Variant", (ReLUOutputModel,), {hook: own})
+    x = torch.rand(5, 6)
+    variant(n_features=6).set_gradients(x)
+    with pytest.raises(AssertionError, match="closed form"):
+        ReLUOutputModel(n_features=6).set_gradients(x)
+
+
+def test_weights_in_the_loss_are_those_of_a_mean() -> None:
+    model = LeakyModel(n_features=6, n_instances=2)
+    x = torch.rand(4, 6)
+    torch.testing.assert_close(model.feature_losses(x, torch.full((4,), 0.25)), model.feature_losses(x))
+
+
+def test_a_model_without_a_decoder_says_so() -> None:
+    with pytest.raises(NotImplementedError, match="ToyModel must define decode"):
+        ToyModel(n_features=6)(torch.rand(1, 6))
+
+
+@pytest.mark.parametrize("optimizer", [torch.optim.LBFGS, torch.optim.Adafactor])
+def test_an_optimizer_that_mixes_instances_is_refused_for_a_stack(optimizer: Any) -> None:
+    with pytest.raises(ConfigError, match="mixes instances"):
+        fit(ReLUOutputModel(n_features=6, n_instances=2, optimizer=optimizer))
+
+
+def test_an_optimizer_with_a_closure_trains_one_instance() -> None:
+    model = fit(ReLUOutputModel(n_features=6, optimizer=torch.optim.LBFGS), max_steps=5)
+    assert not torch.equal(model.W, ReLUOutputModel(n_features=6).W)
+
+
+def test_a_scheduler_that_follows_the_loss_is_refused() -> None:
+    scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau
+    with pytest.raises(ConfigError, match="ReduceLROnPlateau"):
+        fit(ReLUOutputModel(n_features=6, lr_scheduler=scheduler))  # type: ignore[arg-type]
+
+
+def test_a_precision_that_scales_the_loss_is_refused() -> None:
+    model = ReLUOutputModel(n_features=6)
+    model.trainer = SimpleNamespace(max_steps=1, precision="16-mixed")  # type: ignore[assignment]
+    with pytest.raises(ConfigError, match="trainer.precision is 16-mixed"):
+        model.on_fit_start()
+
+
+def test_a_diverging_instance_stops_the_run_and_is_named() -> None:
+    model = ReLUOutputModel(n_features=6, n_instances=3, optimizer=lambda p: torch.optim.SGD(p, lr=1e-3))
+    with torch.no_grad():
+        model.W[1] = 1e30
+    with pytest.raises(NonFiniteError, match=re.escape("non-finite at step 0, in instance 1 (seed 1) of 3")):
+        fit(model)
+
+
+def test_the_step_at_which_a_loss_became_non_finite_is_exact() -> None:
+    model = ReLUOutputModel(n_features=6, n_instances=2)
+    losses = torch.zeros(50, 2, 6)
+    losses[17:, 1, 3] = torch.nan
+    with pytest.raises(NonFiniteError, match="at step 117, in instance 1 "):
+        model._refuse_non_finite(losses, first_step=100)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"n_features": 0}, "model.n_features is 0; it must be at least 1."),
+        ({"n_hidden": 0}, "model.n_hidden is 0; it must be at least 1."),
+        ({"n_instances": 0}, "model.n_instances is 0; it must be at least 1."),
+        ({"first_seed": -1}, "model.first_seed is -1; it must be 0 or more."),
+        ({"init_std": 0.0}, "model.init_std is 0.0; it must be positive, or null for Xavier's."),
+        ({"seeds": []}, "model.seeds is []; it must be a list of numbers that are 0 or more."),
+        ({"seeds": [1, -4]}, "model.seeds is [1, -4]; it must be a list of numbers that are 0 or more."),
+        ({"seeds": [1, 4], "n_instances": 3}, "model.n_instances is 3; it must be 2, as model.seeds."),
+    ],
+)
+def test_a_bad_argument_is_refused_by_name(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        ReLUOutputModel(**{"n_features": 6, **arguments})
+
+
+def test_validation_logs_the_loss_over_the_distribution() -> None:
+    model = ReLUOutputModel(n_features=6, n_instances=2)
+    data = SparseFeatures(validation_size=SMALL_VALIDATION)
+    trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False)
+    (logged,) = trainer.validate(model, datamodule=data, verbose=False)
+    expected = model.losses_over(data.val_dataloader())
+    assert logged["val_loss"] == pytest.approx(expected.loss.mean().item(), rel=1e-6)
+    assert logged["val_loss_standard_error"] == pytest.approx(expected.standard_error.mean().item(), rel=1e-6)
+
+
+def test_losses_at_a_recorded_step_follow_the_weights() -> None:
+    model = fit(ReLUOutputModel(n_features=6), max_steps=5)
+    before = model.recorded_feature_losses()
+    assert model.recorded_feature_losses() is before
+    with torch.no_grad():
+        model.W.mul_(2)
+    assert not torch.equal(model.recorded_feature_losses(), before)
