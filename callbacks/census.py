@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from callbacks.recorder import N_FOLLOWED
+from src.charts import charts_of
 from src.geometry import Polygons, find_polygons
 from src.metrics import PopulationLossValue
 from src.model import ToyModel
@@ -53,8 +54,9 @@ class Census(Callback):
                 console.print(instance_line(row, model.n_features, features), soft_wrap=True)
         else:
             console.print(geometry_table(rows))
-        command = f"tensorboard --logdir {path.parent} --samples_per_plugin images=500"
-        console.print(Text.assemble("see it in TensorBoard:  ", (command, "bold")), soft_wrap=True)
+        if charts_of(trainer).is_open:
+            command = f"tensorboard --logdir {path.parent} --samples_per_plugin images=500"
+            console.print(Text.assemble("see it in TensorBoard:  ", (command, "bold")), soft_wrap=True)
 
     def _log_hyperparameters(self, trainer: Trainer, model: ToyModel, rows: list[dict[str, Any]]) -> None:
         loggers = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]

@@ -8,6 +8,7 @@ import gc
 import logging
 import re
 import shutil
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import NoReturn
 from lightning import LightningDataModule
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from src.errors import ConfigError, NonFiniteError
 from src.model import ToyModel
@@ -109,6 +111,8 @@ def main(args: list[str] | None = None, cli: type[ToyCLI] = ToyCLI) -> int:
     except NonFiniteError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except SIGTERMException:
+        return 128 + signal.SIGTERM
     return 0
 
 

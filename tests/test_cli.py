@@ -192,6 +192,26 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 1), (signal.SIGTERM, 143)])
+def test_a_stopped_run_saves_its_last_step_and_says_how_to_resume(number: int, status: int, tmp_path: Path) -> None:
+    arguments = ["--config=configs/hexagon.yaml", "--trainer.max_steps=1000000"]
+    arguments.append(f"--trainer.logger.init_args.save_dir={tmp_path}")
+    run = subprocess.Popen(
+        [sys.executable, "-m", "src.cli", "fit", *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    checkpoint = run_of(tmp_path) / CHECKPOINT
+    while not checkpoint.is_file() and run.poll() is None:
+        time.sleep(0.01)
+    run.send_signal(number)
+    out, _ = run.communicate()
+    assert run.returncode == status
+    saved = torch.load(checkpoint, weights_only=True)["global_step"]
+    assert f"Stopped at step {saved:,}. Resume from step {saved:,}" in out
+    assert str(checkpoint) in out
+    assert read_trajectory(run_of(tmp_path))["steps"][-1] <= saved
+
+
+@pytest.mark.slow
 def test_the_main_job_ends_with_a_hexagon(tmp_path: Path) -> None:
     assert (
         cli.main(["fit", f"--config={ROOT}/configs/hexagon.yaml", f"--trainer.logger.init_args.save_dir={tmp_path}"])

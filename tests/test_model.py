@@ -187,7 +187,7 @@ def test_a_scheduler_that_follows_the_loss_is_refused() -> None:
 def test_a_precision_that_scales_the_loss_is_refused() -> None:
     model = ReLUOutputModel(n_features=6)
     model.trainer = SimpleNamespace(max_steps=1, precision="16-mixed")  # type: ignore[assignment]
-    with pytest.raises(ConfigError, match="trainer.precision is 16-mixed"):
+    with pytest.raises(ConfigError, match=r"trainer\.precision is 16-mixed"):
         model.on_fit_start()
 
 
