@@ -14,6 +14,7 @@ import warnings
 from pathlib import Path
 from typing import NoReturn
 
+import torch
 from lightning import LightningDataModule
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -24,6 +25,7 @@ from src.model import ToyModel
 
 # Lines of a parser's message that say only what it was about to try.
 BOILERPLATE = '(Parser key "|Does not validate|Subtypes:|Errors:|Expected a <class .NoneType.>|Given value)'
+PARALLEL_FROM = 2**16  # entries of a step's x' from which a second thread pays
 DEFAULTS = Path(__file__).parent.parent / "configs" / "defaults.yaml"
 
 
@@ -87,6 +89,10 @@ class ToyCLI(LightningCLI):
     def before_fit(self) -> None:
         # Nothing loaded until now is garbage: without it, the collector's full passes cost a tenth of a short run.
         gc.freeze()
+        # Threads gain nothing on a few small models, and lose a hundredfold where another process holds a core.
+        entries = self.model.n_instances * self.model.n_features * getattr(self.datamodule, "batch_size", 1)
+        if entries < PARALLEL_FROM:
+            torch.set_num_threads(1)
 
 
 def main(args: list[str] | None = None, cli: type[ToyCLI] = ToyCLI) -> int:

@@ -4,10 +4,10 @@ An example x has independent entries. Each is 0 with probability 1 - p and unifo
 (Elhage et al. 2022, "Toy Models of Superposition", section "Experiment setup"; p = `feature_probability`).
 """
 
+import hashlib
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from lightning import LightningDataModule
@@ -17,7 +17,7 @@ from src.errors import require
 
 TRAINING, VALIDATION = 0, 1  # what a random stream is for; keeps streams of one seed apart
 N_VALIDATION_CHUNKS = 20  # independent parts of the validation sample; their spread gives its standard error
-ENDLESS = 2**40  # a length that no run reaches
+ENDLESS = 2**40  # a number of blocks that no run reaches
 
 
 class Chunk(NamedTuple):
@@ -42,8 +42,8 @@ class Population:
 
 def generator_for(*key: int) -> torch.Generator:
     """A CPU generator whose stream is unrelated to that of any other key."""
-    seed = np.random.SeedSequence(key).generate_state(1, np.uint64)[0]
-    return torch.Generator().manual_seed(int(seed))
+    digest = hashlib.sha256(repr(key).encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little"))
 
 
 def draw_sparse(shape: tuple[int, ...], feature_probability: float, generator: torch.Generator) -> Tensor:
@@ -94,10 +94,6 @@ class SparseStream:
         self.max_steps = max_steps
         self.shared = shared
         self.step = 0
-
-    def __len__(self) -> int:
-        # A loader with a length is not read one batch ahead, so the saved position is the position reached.
-        return ENDLESS
 
     def __iter__(self) -> Iterator[Tensor]:
         while self.max_steps == -1 or self.step < self.max_steps:
@@ -172,6 +168,12 @@ class SparseFeatures(LightningDataModule):
         self.block_size = block_size
         self.validation_size = validation_size
         self._population: Population | None = None
+
+    def setup(self, stage: str) -> None:
+        # Lightning reads one block ahead of a loader without a length, and a checkpoint would hold a position not yet
+        # reached; with a whole number for a limit it does not.
+        if self.trainer is not None and isinstance(self.trainer.limit_train_batches, float):
+            self.trainer.limit_train_batches = ENDLESS
 
     def train_dataloader(self) -> SparseStream:
         shared = self.stream == "shared"

@@ -114,11 +114,11 @@ def _distance_from_regular(
 ) -> Float[Tensor, " instance"]:
     """Relative distance of points z_j, in directions j = 0 .. k-1, from the nearest regular k-gon a exp(2 pi i j / k).
 
-    The best a is the mean of z_j exp(-2 pi i j / k), one Fourier coefficient, and the squared distance is what it
-    leaves: 1 - k |a|^2 / sum |z_j|^2.
+    The best a is the mean of z_j exp(-2 pi i j / k): one Fourier coefficient. Entries where z is 0 are no points.
     """
-    k = n_directions.clamp(min=1)
-    turn = torch.exp(-2j * math.pi * direction / k.unsqueeze(1))
-    a = (z * turn).sum(dim=1) / k
-    power = z.abs().square().sum(dim=1)
-    return (1 - k * a.abs().square() / power).clamp(min=0).sqrt()
+    k = n_directions.clamp(min=1).unsqueeze(1)
+    angle = 2 * math.pi * direction.double() / k
+    turn = torch.polar(torch.ones_like(angle), angle)
+    a = (z * turn.conj()).sum(dim=1, keepdim=True) / k
+    left = torch.where(z == 0, 0, z - a * turn)
+    return left.abs().square().sum(dim=1).sqrt() / z.abs().square().sum(dim=1).sqrt()

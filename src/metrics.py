@@ -1,5 +1,6 @@
 """Metrics with one value per feature, for every instance of a stack at once."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -53,4 +54,7 @@ class PopulationLoss(Metric):
         feature_losses = self.feature_sum / self.weight_sum
         loss = feature_losses.mean(dim=-1)
         variance = (self.square_sum / self.weight_sum - loss.square()).clamp(min=0)
-        return PopulationLossValue(feature_losses, loss, (variance / (self.n_chunks - 1)).sqrt())
+        standard_error = (
+            (variance / (self.n_chunks - 1)).sqrt() if self.n_chunks > 1 else torch.full_like(loss, math.nan)
+        )
+        return PopulationLossValue(feature_losses, loss, standard_error)

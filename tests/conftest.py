@@ -1,6 +1,9 @@
 """Shapes in annotations are checked at every call while the tests run."""
 
+import torch
 from jaxtyping import install_import_hook
+
+torch.set_num_threads(1)  # small tensors gain nothing from more, and lose much on a busy machine
 
 with install_import_hook(["src", "callbacks"], "beartype.beartype"):
     import callbacks.census

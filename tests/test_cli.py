@@ -16,18 +16,7 @@ from tests.running import ROOT, read_census, read_trajectory, run_cli, run_of
 
 CONFIGS = sorted(path.relative_to(ROOT) for path in (ROOT / "configs").rglob("*.yaml") if path.name != "defaults.yaml")
 
-USER_MODEL = """
-import torch
-from src.model import ReLUOutputModel
-
-class LeakyModel(ReLUOutputModel):
-    def __init__(self, slope: float = 0.1, **arguments):
-        super().__init__(**arguments)
-        self.slope = slope
-
-    def decode(self, h):
-        return torch.nn.functional.leaky_relu(super().decode(h), self.slope)
-"""
+README = (ROOT / "README.md").read_text()
 
 
 def state(run: Path) -> dict[str, torch.Tensor]:
@@ -62,7 +51,9 @@ def test_the_end_of_a_run_shows_its_polygon_and_the_tensorboard_command(
 
 
 def test_a_model_of_the_users_own_trains_with_all_callbacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "my_models.py").write_text(USER_MODEL)
+    """The one of the README, in a file outside the project, named in YAML by its import path."""
+    (source,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    (tmp_path / "my_models.py").write_text(source)
     (tmp_path / "mine.yaml").write_text(
         yaml.dump({"model": {"class_path": "my_models.LeakyModel", "init_args": {"slope": 0.2, "n_instances": 2}}})
     )

@@ -10,10 +10,8 @@ from torch import Tensor
 
 from src.geometry import IRREGULAR, NAMES, OVERLAP_ANGLE, REGULAR_WITHIN, STUB_NORM, find_polygons
 
-# The residual of a regular polygon is the root of what is left of 1 - 1 in float64: a few roundings of 1e-16.
-NO_RESIDUAL = 1e-7
-# Away from zero the residual loses a digit or two to the difference under the root.
-RESIDUAL = {"rtol": 0, "atol": 1e-12}
+# The residual is a share of the columns' norm; a few float64 roundings of 1e-16 are all that may come on top.
+RESIDUAL = {"rtol": 0, "atol": 1e-14}
 POLYGONS = sorted(NAMES)  # 2 to 8
 
 
@@ -76,7 +74,7 @@ def test_a_regular_polygon_has_its_name_however_it_lies(k: int, seed: int) -> No
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("k", [*POLYGONS, 9, 12])
 def test_a_regular_polygon_has_no_residual(k: int, seed: int) -> None:
-    assert residual(rotation(seed) @ regular(k)) < NO_RESIDUAL
+    torch.testing.assert_close(residual(rotation(seed) @ regular(k)), 0.0, **RESIDUAL)
 
 
 @pytest.mark.parametrize("k", [9, 12, 23])
@@ -118,8 +116,7 @@ def test_two_orthogonal_columns_are_irregular() -> None:
 
 
 def test_two_orthogonal_columns_are_as_far_from_a_digon_as_half_their_power() -> None:
-    # Half of (1, i) lies along the digon's coefficient; one minus a half, and its root, in float64.
-    assert residual(columns((1, 20), (1, 110))) == pytest.approx(math.sqrt(0.5), abs=1e-12)
+    torch.testing.assert_close(residual(columns((1, 20), (1, 110))), math.sqrt(0.5), **RESIDUAL)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +158,8 @@ def test_stubs_do_not_change_a_polygon(k: int) -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_stubs_do_not_change_the_residual(seed: int) -> None:
     W = regular(5) + noise((2, 5), 0.05, seed)
-    assert residual(torch.cat([columns((0.4, 33), (0.2, 250)), W], dim=1)) == pytest.approx(residual(W), abs=1e-12)
+    with_stubs = torch.cat([columns((0.4, 33), (0.2, 250)), W], dim=1)
+    torch.testing.assert_close(residual(with_stubs), residual(W), **RESIDUAL)
 
 
 @pytest.mark.parametrize(("length", "role"), [(STUB_NORM, "l"), (math.nextafter(STUB_NORM, 0), "s")])
@@ -179,7 +177,7 @@ def test_shorter_columns_of_the_same_directions_do_not_change_a_polygon(k: int) 
 def test_shorter_columns_of_the_same_directions_do_not_change_the_residual() -> None:
     W = regular(5) + noise((2, 5), 0.05, 0)
     both = torch.cat([W, 0.8 * regular(5, turn=16.0)], dim=1)
-    assert residual(both) == pytest.approx(residual(W), abs=1e-12)
+    torch.testing.assert_close(residual(both), residual(W), **RESIDUAL)
 
 
 @pytest.mark.parametrize("lengths", list(itertools.permutations([0.9, 1.0, 1.1])))
@@ -300,8 +298,7 @@ def nearest_by_search(W: Tensor) -> float:
 def test_the_residual_is_what_a_search_for_the_nearest_polygon_leaves(k: int, seed: int) -> None:
     W = (regular(k) + noise((2, k), 0.1, seed))[:, torch.randperm(k, generator=seeded(seed))]
     assert directions(W) == k
-    # Two float64 computations of a number of order 0.1, one of them through its square.
-    assert residual(W) == pytest.approx(nearest_by_search(W), abs=1e-12)
+    torch.testing.assert_close(residual(W), nearest_by_search(W), **RESIDUAL)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -330,9 +327,7 @@ def test_an_instance_in_a_stack_is_what_it_is_alone(n_features: int) -> None:
         assert (alone.names[0], int(alone.n_directions)) == (stack.names[i], int(stack.n_directions[i]))
         for role in ("learned", "overlap", "stub"):
             assert torch.equal(getattr(alone, role)[0], getattr(stack, role)[i])
-        # A lone direction has a residual near zero, where the root magnifies a rounding.
-        atol = NO_RESIDUAL if alone.n_directions == 1 else RESIDUAL["atol"]
-        torch.testing.assert_close(alone.residual[0], stack.residual[i], rtol=0, atol=atol, equal_nan=True)
+        torch.testing.assert_close(alone.residual[0], stack.residual[i], equal_nan=True, **RESIDUAL)
 
 
 @pytest.mark.parametrize("value", [0.0, math.nan])

@@ -58,7 +58,8 @@ def test_the_standard_error_is_that_of_the_mean_of_equal_chunks() -> None:
 
 
 def test_chunks_that_are_all_alike_have_no_standard_error() -> None:
-    means = chunk_means(n_chunks=1).expand(N_CHUNKS, -1, -1)
+    """Even where a rounding leaves their variance below zero, as it does for some of a thousand instances."""
+    means = chunk_means(n_chunks=1, n_instances=1000).expand(N_CHUNKS, -1, -1)
     standard_error = accumulated(means, equal_weights()).value().standard_error
     # The square root of a few roundings of 1e-16, over the root of 19.
     torch.testing.assert_close(standard_error, torch.zeros_like(standard_error), rtol=0, atol=1e-8)
@@ -82,6 +83,18 @@ def test_sums_of_single_precision_chunks_are_kept_in_double_precision() -> None:
     expected = means.double().mean(dim=0)
     # Sums of a thousand float64 numbers; float32 sums would be off by 1e-6.
     torch.testing.assert_close(accumulated(means, weights).value().feature_losses, expected, **FLOAT64)
+
+
+def test_the_spread_of_single_precision_chunks_is_kept_in_double_precision() -> None:
+    """A spread of a thousandth would drown in the roundings of float32 squares."""
+    sums, weight = (1 + 1e-3 * chunk_means()).float() / N_CHUNKS, torch.tensor(1 / N_CHUNKS)
+    metric = PopulationLoss(N_INSTANCES, N_FEATURES)
+    for feature_sum in sums:
+        metric.update(feature_sum, weight)
+    losses = (sums.double() / weight.double()).mean(dim=-1).numpy()
+    expected = torch.from_numpy(np.std(losses, axis=0, ddof=1) / np.sqrt(N_CHUNKS))
+    # The variance, 2e-8, is a difference of squares that twenty float64 roundings leave right to 1e-15.
+    torch.testing.assert_close(metric.value().standard_error, expected, rtol=1e-6, atol=0)
 
 
 def test_instances_do_not_mix() -> None:
@@ -133,5 +146,5 @@ def test_the_truth_is_within_two_standard_errors_as_often_as_students_t_says() -
     means = truth + 0.01 * torch.randn(N_CHUNKS, n_samples, 1, generator=generator, dtype=torch.float64)
     value = accumulated(means, equal_weights()).value()
     n_within = int(((value.loss - truth).abs() < 2 * value.standard_error).sum())
-    expected = 1 - 2 * stats.t.sf(2, N_CHUNKS - 1)  # 0.940; dividing by n for n - 1 gives 0.934, a biased t 0.95
+    expected = 1 - 2 * stats.t.sf(2, N_CHUNKS - 1)  # 0.940
     assert stats.binomtest(n_within, n_samples, expected).pvalue > 1e-3

@@ -11,10 +11,16 @@ FLOAT64 = {"rtol": 1e-12, "atol": 1e-12}
 
 
 def drawn(
-    n_instances: int = 3, n_hidden: int = 2, n_features: int = 6, n_batch: int = 10, own: bool = False, p: float = 1.0
+    n_instances: int = 3,
+    n_hidden: int = 2,
+    n_features: int = 6,
+    n_batch: int = 10,
+    own: bool = False,
+    p: float = 1.0,
+    seed: int = 0,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Random W and b, and an x that is active with probability p, each instance's own or the same for all."""
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(seed)
 
     def normal(*shape: int) -> Tensor:
         return torch.randn(shape, generator=generator, dtype=torch.float64)
@@ -33,8 +39,11 @@ def by_autograd(W: Tensor, b: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor
     return losses.detach(), *gradients
 
 
-def pre_activation(W: Tensor, b: Tensor, x: Tensor) -> Tensor:
-    return x @ W.mT @ W + b.unsqueeze(-2)
+def away_from_the_kink(own: bool) -> tuple[Tensor, ...]:
+    """W, b and x where a difference quotient with steps of 1e-6 crosses no kink."""
+    W, b, x = drawn(n_instances=2, n_features=3, n_batch=4, own=own, seed=1)
+    assert (x @ W.mT @ W + b.unsqueeze(-2)).abs().min() > 1e-3
+    return W.requires_grad_(), b.requires_grad_(), x.requires_grad_()
 
 
 # The loss
@@ -63,16 +72,14 @@ def test_a_perfect_reconstruction_costs_nothing() -> None:
 
 @pytest.mark.parametrize("own", [False, True], ids=["shared", "own"])
 def test_the_derivative_of_the_loss_is_right_away_from_the_kink(own: bool) -> None:
-    W, b, x = drawn(n_instances=2, n_features=3, n_batch=4, own=own)
-    assert pre_activation(W, b, x).abs().min() > 1e-3  # a thousand times the step of the difference quotient
-    inputs = tuple(tensor.requires_grad_() for tensor in (W, b, x))
+    inputs = away_from_the_kink(own)
     # The quotient's own error is the roundoff over its step of 1e-6, about 1e-9.
     assert torch.autograd.gradcheck(feature_losses, inputs, eps=1e-6, atol=1e-8, rtol=1e-6)
 
 
-def test_the_second_derivative_of_the_loss_is_right_away_from_the_kink() -> None:
-    W, b, x = drawn(n_instances=2, n_features=3, n_batch=4)
-    inputs = tuple(tensor.requires_grad_() for tensor in (W, b, x))
+@pytest.mark.parametrize("own", [False, True], ids=["shared", "own"])
+def test_the_second_derivative_of_the_loss_is_right_away_from_the_kink(own: bool) -> None:
+    inputs = away_from_the_kink(own)
     # As above, with gradients in place of losses.
     assert torch.autograd.gradgradcheck(feature_losses, inputs, eps=1e-6, atol=1e-8, rtol=1e-6)
 
@@ -112,7 +119,7 @@ def test_a_batch_of_empty_rows_pulls_at_the_bias_alone() -> None:
     W, b, x = drawn()
     losses, W_gradient, b_gradient = losses_and_gradients(W, b, torch.zeros_like(x))
     assert torch.equal(W_gradient, torch.zeros_like(W))
-    # x' = ReLU(b): the loss of a feature is its square, and the derivative of the mean over six features a sixth of 2 x'.
+    # x' = ReLU(b): the loss of a feature is its square; the mean over six features has the derivative 2 x' / 6.
     torch.testing.assert_close(losses, b.relu().square(), **FLOAT64)
     torch.testing.assert_close(b_gradient, b.relu() / 3, **FLOAT64)
 
