@@ -8,6 +8,7 @@ from jaxtyping import Float
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from src.data import N_SEEDS
 from src.errors import ConfigError, require
 from src.model import ToyModel
 
@@ -38,7 +39,8 @@ class PatchColumns(Callback):
     ) -> None:
         if (donor_seed is None) == (donor_checkpoint is None):
             raise ConfigError("PatchColumns needs a donor: set either donor_seed or donor_checkpoint, not both.")
-        require(donor_seed is None or donor_seed >= 0, "PatchColumns.donor_seed", donor_seed, "0 or more")
+        exists = donor_seed is None or 0 <= donor_seed < N_SEEDS
+        require(exists, "PatchColumns.donor_seed", donor_seed, f"from 0 to {N_SEEDS - 1}")
         self.columns = columns
         self.instances = instances
         self.donor_seed = donor_seed

@@ -13,10 +13,11 @@ from jaxtyping import Float
 from lightning import LightningDataModule
 from torch import Tensor
 
-from src.errors import require
+from src.errors import ConfigError, require
 
-TRAINING, VALIDATION = 0, 1  # what a random stream is for; keeps streams of one seed apart
+TRAINING, VALIDATION, INSTANCE = 0, 1, 2  # what a random stream is for; keeps streams of one seed apart
 N_VALIDATION_CHUNKS = 20  # independent parts of the validation sample; their spread gives its standard error
+N_SEEDS = 2**32  # what torch's CPU generator tells apart
 ENDLESS = 2**40  # a number of blocks that no run reaches
 
 
@@ -40,10 +41,14 @@ class Population:
         return len(self.chunks)
 
 
-def generator_for(*key: int) -> torch.Generator:
-    """A CPU generator whose stream is unrelated to that of any other key."""
-    digest = hashlib.sha256(repr(key).encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little"))
+def generator_for(seed: int, purpose: int, instance_seed: int = 0) -> torch.Generator:
+    """A CPU generator for one purpose, unrelated to that of another seed or purpose.
+
+    torch's generator tells 2^32 seeds apart, so those of a run's instances are numbered from a hashed start: they never
+    coincide.
+    """
+    digest = hashlib.sha256(repr((seed, purpose)).encode()).digest()
+    return torch.Generator().manual_seed((int.from_bytes(digest[:4], "little") + instance_seed) % N_SEEDS)
 
 
 def draw_sparse(shape: tuple[int, ...], feature_probability: float, generator: torch.Generator) -> Tensor:
@@ -53,7 +58,7 @@ def draw_sparse(shape: tuple[int, ...], feature_probability: float, generator: t
 
     Returns: float32 [*shape].
     """
-    x = torch.rand(shape, generator=generator).div_(feature_probability)
+    x = torch.rand(shape, generator=generator, dtype=torch.float32).div_(feature_probability)
     return x.masked_fill_(x >= 1, 0.0)
 
 
@@ -151,14 +156,14 @@ class SparseFeatures(LightningDataModule):
         require(n_features >= 1, "data.n_features", n_features, "at least 1")
         require(0 < feature_probability <= 1, "data.feature_probability", feature_probability, "in (0, 1]")
         require(batch_size >= 1, "data.batch_size", batch_size, "at least 1")
-        require(seed >= 0, "data.seed", seed, "0 or more")
+        require(0 <= seed < N_SEEDS, "data.seed", seed, f"from 0 to {N_SEEDS - 1}")
         require(stream in ("shared", "independent"), "data.stream", stream, "shared or independent")
         require(block_size >= 1, "data.block_size", block_size, "at least 1")
         require(
-            validation_size >= N_VALIDATION_CHUNKS,
+            validation_size > 0 and validation_size % N_VALIDATION_CHUNKS == 0,
             "data.validation_size",
             validation_size,
-            f"at least {N_VALIDATION_CHUNKS}",
+            f"a positive multiple of {N_VALIDATION_CHUNKS}",
         )
         self.n_features = n_features
         self.feature_probability = feature_probability
@@ -172,7 +177,7 @@ class SparseFeatures(LightningDataModule):
     def setup(self, stage: str) -> None:
         # Lightning reads one block ahead of a loader without a length, and a checkpoint would hold a position not yet
         # reached; with a whole number for a limit it does not.
-        if self.trainer is not None and isinstance(self.trainer.limit_train_batches, float):
+        if self.trainer is not None and self.trainer.limit_train_batches == 1.0:
             self.trainer.limit_train_batches = ENDLESS
 
     def train_dataloader(self) -> SparseStream:
@@ -180,8 +185,10 @@ class SparseFeatures(LightningDataModule):
         if shared:
             generators = [generator_for(self.seed, TRAINING)]
         else:
-            seeds: list[int] = self.trainer.lightning_module.seeds  # type: ignore[union-attr, assignment]
-            generators = [generator_for(self.seed, TRAINING, seed) for seed in seeds]
+            if self.trainer is None:
+                raise ConfigError("data.stream is independent; it must be shared where no model gives its seeds.")
+            seeds: list[int] = self.trainer.lightning_module.seeds  # type: ignore[assignment]
+            generators = [generator_for(self.seed, INSTANCE, seed) for seed in seeds]
         return SparseStream(
             generators,
             (self.batch_size, self.n_features),

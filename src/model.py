@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from src import objective
-from src.data import Chunk
+from src.data import N_SEEDS, Chunk
 from src.errors import ConfigError, NonFiniteError, require
 from src.metrics import PopulationLoss, PopulationLossValue
 
@@ -69,10 +69,12 @@ class ToyModel(LightningModule):
         require(n_features >= 1, "model.n_features", n_features, "at least 1")
         require(n_hidden >= 1, "model.n_hidden", n_hidden, "at least 1")
         require(n_instances >= 1, "model.n_instances", n_instances, "at least 1")
-        require(first_seed >= 0, "model.first_seed", first_seed, "0 or more")
+        last = N_SEEDS - n_instances
+        require(0 <= first_seed <= last, "model.first_seed", first_seed, f"from 0 to {last}")
         require(init_std is None or init_std > 0, "model.init_std", init_std, "positive, or null for Xavier's")
         if seeds is not None:
-            require(len(seeds) > 0 and min(seeds) >= 0, "model.seeds", seeds, "a list of numbers that are 0 or more")
+            exist = all(0 <= seed < N_SEEDS for seed in seeds)
+            require(len(seeds) > 0 and exist, "model.seeds", seeds, f"a list of numbers from 0 to {N_SEEDS - 1}")
             require(n_instances in (1, len(seeds)), "model.n_instances", n_instances, f"{len(seeds)}, as model.seeds")
         self.seeds = seeds if seeds is not None else list(range(first_seed, first_seed + n_instances))
         self.instance_names = [f"seed {seed}" for seed in self.seeds]

@@ -228,7 +228,7 @@ def test_an_unusable_donor_is_refused(content: Any, arguments: Any, message: str
         ({"columns": [-1], "donor_seed": 1}, "PatchColumns.columns is [-1]; it must be numbers from 0 to 5"),
         ({"columns": [], "donor_seed": 1}, "PatchColumns.columns is []; it must be numbers from 0 to 5"),
         ({"instances": [1], "donor_seed": 1}, "PatchColumns.instances is [1]; it must be numbers from 0 to 0"),
-        ({"donor_seed": -1}, "PatchColumns.donor_seed is -1; it must be 0 or more."),
+        ({"donor_seed": -1}, "PatchColumns.donor_seed is -1; it must be from 0 to 4294967295."),
         ({}, "set either donor_seed or donor_checkpoint"),
         ({"donor_seed": 1, "donor_checkpoint": "x"}, "set either donor_seed or donor_checkpoint"),
     ],

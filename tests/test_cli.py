@@ -103,8 +103,8 @@ def test_validate_reports_a_checkpoint(tmp_path: Path, capsys: pytest.CaptureFix
     [
         (["--data.feature_probability=1.5"], "data.feature_probability is 1.5; it must be in (0, 1]."),
         (["--data.feature_probability=0"], "data.feature_probability is 0.0; it must be in (0, 1]."),
-        (["--data.seed=-1"], "data.seed is -1; it must be 0 or more."),
-        (["--model.first_seed=-1"], "model.first_seed is -1; it must be 0 or more."),
+        (["--data.seed=-1"], "data.seed is -1; it must be from 0 to 4294967295."),
+        (["--model.first_seed=-1"], "model.first_seed is -1; it must be from 0 to 4294967295."),
         (["--model.n_instances=0"], "model.n_instances is 0; it must be at least 1."),
         (["--model.n_instances=many"], "model.n_instances: Expected a int"),
         (["--model.n_instanses=2"], "model: Option 'n_instanses' is not accepted"),

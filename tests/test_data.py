@@ -14,6 +14,7 @@ from scipy import stats
 from torch import Tensor
 
 from src.data import (
+    INSTANCE,
     N_VALIDATION_CHUNKS,
     TRAINING,
     VALIDATION,
@@ -126,19 +127,14 @@ def test_a_key_gives_the_same_stream_every_time() -> None:
     assert torch.equal(torch.rand(8, generator=generator_for(3, 1)), torch.rand(8, generator=generator_for(3, 1)))
 
 
-def test_no_two_keys_share_a_stream() -> None:
-    """Keys of another length, order or size are other keys."""
-    numbers = (0, 1, 2, 2**32, 2**32 + 1)
-    keys = [key for length in (2, 3) for key in itertools.product(numbers, repeat=length)]
-    first_numbers = {key: tuple(torch.rand(4, generator=generator_for(*key)).tolist()) for key in keys}
-    shared = [
-        (key, other) for key, other in itertools.combinations(keys, 2) if first_numbers[key] == first_numbers[other]
-    ]
-    assert shared == []
+def test_no_two_seeds_or_purposes_share_a_stream() -> None:
+    keys = list(itertools.product((0, 1, 2, 2**32 - 1), (TRAINING, VALIDATION, INSTANCE)))
+    first_numbers = {tuple(torch.rand(4, generator=generator_for(*key)).tolist()) for key in keys}
+    assert len(first_numbers) == len(keys)
 
 
 def test_a_thousand_instances_have_a_thousand_streams() -> None:
-    streams = {tuple(torch.rand(4, generator=generator_for(0, TRAINING, seed)).tolist()) for seed in range(1000)}
+    streams = {tuple(torch.rand(4, generator=generator_for(0, INSTANCE, seed)).tolist()) for seed in range(1000)}
     assert len(streams) == 1000
 
 
@@ -451,6 +447,7 @@ def test_no_two_chunks_of_the_validation_sample_are_alike() -> None:
         ("block_size", 0),
         ("block_size", -50),
         ("validation_size", N_VALIDATION_CHUNKS - 1),
+        ("validation_size", 0),
     ],
 )
 def test_a_bad_argument_is_refused_by_name_and_value(field: str, value: Any, monkeypatch: pytest.MonkeyPatch) -> None:

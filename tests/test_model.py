@@ -213,10 +213,10 @@ def test_the_step_at_which_a_loss_became_non_finite_is_exact() -> None:
         ({"n_features": 0}, "model.n_features is 0; it must be at least 1."),
         ({"n_hidden": 0}, "model.n_hidden is 0; it must be at least 1."),
         ({"n_instances": 0}, "model.n_instances is 0; it must be at least 1."),
-        ({"first_seed": -1}, "model.first_seed is -1; it must be 0 or more."),
+        ({"first_seed": -1}, "model.first_seed is -1; it must be from 0 to 4294967295."),
         ({"init_std": 0.0}, "model.init_std is 0.0; it must be positive, or null for Xavier's."),
-        ({"seeds": []}, "model.seeds is []; it must be a list of numbers that are 0 or more."),
-        ({"seeds": [1, -4]}, "model.seeds is [1, -4]; it must be a list of numbers that are 0 or more."),
+        ({"seeds": []}, "model.seeds is []; it must be a list of numbers from 0 to 4294967295."),
+        ({"seeds": [1, -4]}, "model.seeds is [1, -4]; it must be a list of numbers from 0 to 4294967295."),
         ({"seeds": [1, 4], "n_instances": 3}, "model.n_instances is 3; it must be 2, as model.seeds."),
     ],
 )
