@@ -17,7 +17,7 @@ class FeatureLosses(Recorder):
 
     def record(self, trainer: Trainer, model: ToyModel, step: int, after_last: bool) -> None:
         charts = charts_of(trainer)
-        losses = model.recorded_feature_losses()[self.followed]
+        losses = model.recorded_feature_losses(self.followed)
         n_learned = find_polygons(model.W[self.followed]).n_directions.double()
         rows = zip(self.followed, losses.tolist(), losses.mean(dim=1).tolist(), n_learned.tolist(), strict=True)
         for i, features, overall, learned in rows:

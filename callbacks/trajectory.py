@@ -41,7 +41,7 @@ class Trajectory(Recorder):
                 "W": W.clone(),
                 "b": model.b.detach()[self.followed].clone(),
                 "gradient_norms": gradient.norm(dim=1),
-                "feature_losses": model.recorded_feature_losses()[self.followed].to(W.dtype),
+                "feature_losses": model.recorded_feature_losses(self.followed).to(W.dtype),
             }
         )
         if after_last or len(self._records) % WRITE_EVERY == 0:

@@ -8,6 +8,7 @@ The palette has seven colours, given out in the order in which the runs begin: t
 seven, and `overall` differs from `sqrt_5`, which begins next.
 """
 
+import itertools
 import weakref
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard.writer import FileWriter
 
 OVERALL = "overall"  # the line of what belongs to no single feature
+N_LINES = 16  # features that are charted; each has files of its own
 FLUSH_SECONDS = 5  # how long a watcher waits for a new point
 
 
@@ -80,5 +82,5 @@ def charts_of(trainer: Trainer) -> Charts:
 
 
 def feature_lines(values: Iterable[float]) -> dict[str, float]:
-    """Name a value per feature as lines of a chart."""
-    return {f"feature_{i}": value for i, value in enumerate(values)}
+    """Name a value per feature as lines of a chart, for the first `N_LINES` features."""
+    return {f"feature_{i}": value for i, value in enumerate(itertools.islice(values, N_LINES))}

@@ -4,7 +4,8 @@
 takes one Lightning batch through many optimizer steps. A variant overrides `encode`, `decode` or `feature_losses`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ from src.metrics import PopulationLoss, PopulationLossValue
 # Optimizers whose step mixes the entries of a parameter, so that an instance would feel its neighbours.
 COUPLING_OPTIMIZERS = (torch.optim.LBFGS, torch.optim.Adafactor)
 HOOKS = ("encode", "decode", "forward", "feature_losses")  # the methods that make a variant's loss
+MAX_ENTRIES = 2**24  # of x' at a time when a whole distribution is evaluated: 64 MiB of float32
 N_NAMED = 5  # how many instances an error message names before it only counts them
 
 
@@ -37,7 +39,8 @@ class ToyModel(LightningModule):
     A Lightning batch is a block of batches, one per optimizer step. `trainer.global_step` counts optimizer steps.
     Lightning's hooks run once a block, those around the optimizer at its first step; `data.block_size` 1 is every step.
     The loss is the mean over batch and features, summed over instances: each instance's gradient is what it would be
-    alone. Instance i is initialised from its own seed, W normal and b zero.
+    alone. Instance i is initialised from its own seed, W normal and b zero. The first axis of every parameter is the
+    instance, in a variant too.
 
     Args:
         n_features: entries of an example.
@@ -210,7 +213,7 @@ class ToyModel(LightningModule):
         )
 
     def validation_step(self, chunk: Chunk, batch_idx: int) -> None:
-        self.population_loss.update(self.feature_losses(chunk.x, chunk.weights), chunk.weights.sum())
+        self.population_loss.update(self._weighted_losses(*chunk), chunk.weights.sum())
 
     def on_validation_epoch_end(self) -> None:
         value = self.population_loss.value()
@@ -219,23 +222,46 @@ class ToyModel(LightningModule):
 
     @torch.no_grad()
     def losses_over(self, chunks: Iterable[Chunk]) -> PopulationLossValue:
-        """The loss over weighted examples, such as a data module's `population()`, at the present weights."""
+        """The loss over weighted examples, such as a data module's `val_dataloader()`, at the present weights."""
         metric = PopulationLoss(self.n_instances, self.n_features).to(self.device)
         for chunk in chunks:
             weights = chunk.weights.to(self.W)
-            metric.update(self.feature_losses(chunk.x.to(self.W), weights), weights.sum())
+            metric.update(self._weighted_losses(chunk.x.to(self.W), weights), weights.sum())
         return metric.value()
 
+    def _weighted_losses(
+        self, x: Float[Tensor, "batch feature"], weights: Float[Tensor, " batch"]
+    ) -> Float[Tensor, "instance feature"]:
+        """`feature_losses`, for as many instances at a time as fit in a moderate amount of memory."""
+        size, losses = max(1, MAX_ENTRIES // x.numel()), []
+        for first in range(0, self.n_instances, size):
+            with self.only(list(range(first, min(first + size, self.n_instances)))):
+                losses.append(self.feature_losses(x, weights))
+        return torch.cat(losses)
+
+    @contextmanager
+    def only(self, instances: list[int]) -> Iterator[None]:
+        """Within this context the model is the stack of these instances alone, as copies."""
+        whole = {name: parameter for name, parameter in self._parameters.items() if parameter is not None}
+        if len(instances) < self.n_instances or instances != list(range(self.n_instances)):
+            for name, parameter in whole.items():
+                self._parameters[name] = torch.nn.Parameter(parameter.detach()[instances], requires_grad=False)
+        try:
+            yield
+        finally:
+            self._parameters.update(whole)
+
     @torch.no_grad()
-    def recorded_feature_losses(self) -> Float[Tensor, "instance feature"]:
-        """Losses on the first chunk of the validation set; computed once a step, whoever asks."""
-        key = (self.global_step, *(parameter._version for parameter in self.parameters()))
+    def recorded_feature_losses(self, instances: list[int]) -> Float[Tensor, "instance feature"]:
+        """These instances' losses on the first chunk of the validation set; computed once a step, whoever asks."""
+        key = (self.global_step, *instances, *(parameter._version for parameter in self.parameters()))
         if self._recorded is None or self._recorded[0] != key:
             datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
             require(datamodule is not None, "the data module", None, "given to fit, for the loss at recorded steps")
             x, weights = next(iter(datamodule.val_dataloader()))
             weights = weights.to(self.W) / weights.sum()
-            self._recorded = (key, self.feature_losses(x.to(self.W), weights))
+            with self.only(instances):
+                self._recorded = (key, self.feature_losses(x.to(self.W), weights))
         return self._recorded[1]
 
 

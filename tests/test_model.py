@@ -237,8 +237,31 @@ def test_validation_logs_the_loss_over_the_distribution() -> None:
 
 def test_losses_at_a_recorded_step_follow_the_weights() -> None:
     model = fit(ReLUOutputModel(n_features=6), max_steps=5)
-    before = model.recorded_feature_losses()
-    assert model.recorded_feature_losses() is before
+    before = model.recorded_feature_losses([0])
+    assert model.recorded_feature_losses([0]) is before
     with torch.no_grad():
         model.W.mul_(2)
-    assert not torch.equal(model.recorded_feature_losses(), before)
+    assert not torch.equal(model.recorded_feature_losses([0]), before)
+
+
+def test_losses_at_a_recorded_step_are_those_of_the_chosen_instances() -> None:
+    model = fit(LeakyModel(n_features=6, n_instances=4), max_steps=5)
+    everyone = model.recorded_feature_losses([0, 1, 2, 3])
+    torch.testing.assert_close(model.recorded_feature_losses([2, 0]), everyone[[2, 0]])
+
+
+def test_a_restricted_stack_is_whole_again_afterwards() -> None:
+    model = ReLUOutputModel(n_features=6, n_instances=4)
+    W = model.W
+    with model.only([1]):
+        assert torch.equal(model.W, W[[1]])
+    assert model.W is W
+
+
+def test_a_large_stack_is_evaluated_in_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = LeakyModel(n_features=6, n_instances=7)
+    data = SparseFeatures(validation_size=SMALL_VALIDATION)
+    whole = model.losses_over(data.val_dataloader())
+    monkeypatch.setattr("src.model.MAX_ENTRIES", 3 * 6 * SMALL_VALIDATION // 20)
+    for value, expected in zip(model.losses_over(data.val_dataloader()), whole, strict=True):
+        torch.testing.assert_close(value, expected)
