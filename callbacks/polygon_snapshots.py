@@ -27,7 +27,7 @@ class PolygonSnapshots(Recorder):
         instances: which instances to draw; by default the first four.
     """
 
-    def __init__(self, n_snapshots: int = 20, instances: list[int] | None = None) -> None:
+    def __init__(self, n_snapshots: int = 16, instances: list[int] | None = None) -> None:
         super().__init__(instances=instances)
         require(n_snapshots >= 2, "PolygonSnapshots.n_snapshots", n_snapshots, "at least 2")
         self.n_snapshots = n_snapshots

@@ -5,6 +5,7 @@ Lightning's CLI over `ToyModel` and any data module. Callbacks, logger and train
 """
 
 import gc
+import io
 import logging
 import re
 import shutil
@@ -108,7 +109,10 @@ def main(args: list[str] | None = None, cli: type[ToyCLI] = ToyCLI) -> int:
             seed_everything_default=False,
             save_config_kwargs={"overwrite": True},
             parser_class=Parser,
-            parser_kwargs={name: {"default_config_files": [str(DEFAULTS)]} for name in ToyCLI.subcommands()},
+            parser_kwargs={
+                "prog": "python -m src.cli",
+                **{name: {"default_config_files": [str(DEFAULTS)]} for name in ToyCLI.subcommands()},
+            },
             args=sys.argv[1:] if args is None else args,
         )
     except (ConfigError, MisconfigurationException) as error:
@@ -123,7 +127,10 @@ def main(args: list[str] | None = None, cli: type[ToyCLI] = ToyCLI) -> int:
 
 
 def quiet() -> None:
-    """Keep from the terminal what a user cannot act on: Lightning's tips and hardware notes."""
+    """Keep from the terminal what it cannot show, and what a user cannot act on: tips and hardware notes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without ± must not end a run
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec")

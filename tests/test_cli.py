@@ -255,6 +255,24 @@ def test_a_start_prints_nothing_that_a_user_cannot_act_on(tmp_path: Path) -> Non
     )
 
 
+def test_a_terminal_without_braille_gets_the_summary_all_the_same(tmp_path: Path) -> None:
+    arguments = [
+        "--config=configs/hexagon.yaml",
+        "--trainer.max_steps=1",
+        f"--trainer.logger.init_args.save_dir={tmp_path}",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "src.cli", "fit", *arguments],
+        check=True,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+    assert "seed 11: irregular" in done.stdout
+    assert "⠀" not in done.stdout
+
+
 def test_without_a_subcommand_the_choices_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([]) == 2
     assert "{fit,validate}" in capsys.readouterr().err
