@@ -7,6 +7,7 @@ Lightning's CLI over `ToyModel` and any data module. Callbacks, logger and train
 import gc
 import io
 import logging
+import pickle
 import re
 import shutil
 import signal
@@ -59,10 +60,14 @@ class ToyCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.link_arguments("data.n_features", "model.init_args.n_features", apply_on="instantiate")
 
-    def before_instantiate_classes(self) -> None:
-        path = self.config[str(self.subcommand)].ckpt_path
+    def _parse_ckpt_path(self) -> None:
+        path = self.config[str(self.config.subcommand)].ckpt_path if self.config.get("subcommand") else None
         if path is not None and not Path(path).is_file():
             raise ConfigError(f"ckpt_path is {path}; it must be an existing checkpoint file.")
+        try:
+            super()._parse_ckpt_path()
+        except (pickle.UnpicklingError, RuntimeError, EOFError):
+            raise ConfigError(f"ckpt_path is {path}; it must be a checkpoint, with tensors only.") from None
 
     def instantiate_classes(self) -> None:
         try:

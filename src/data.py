@@ -114,7 +114,11 @@ class SparseStream:
         return blocks[0] if self.shared else torch.stack(blocks, dim=1)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"step": self.step, "generators": [generator.get_state() for generator in self.generators]}
+        return {
+            "step": self.step,
+            "shared": self.shared,
+            "generators": [generator.get_state() for generator in self.generators],
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         require(
@@ -122,6 +126,13 @@ class SparseStream:
             "the number of data streams in the checkpoint",
             len(state["generators"]),
             f"{len(self.generators)}, as configured",
+        )
+        kinds = {True: "shared", False: "independent"}
+        require(
+            state["shared"] == self.shared,
+            "data.stream",
+            kinds[self.shared],
+            f"{kinds[state['shared']]}, as in the checkpoint",
         )
         self.step = state["step"]
         for generator, saved in zip(self.generators, state["generators"], strict=True):

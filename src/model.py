@@ -119,11 +119,14 @@ class ToyModel(LightningModule):
     def forward(self, x: Float[Tensor, "*instance batch feature"]) -> Float[Tensor, "instance batch feature"]:
         return self.decode(self.encode(x))
 
-    def configure_optimizers(self) -> Any:
+    def _make_optimizer(self) -> torch.optim.Optimizer:
         try:
-            optimizer = self._optimizer(self.parameters())
+            return self._optimizer(self.parameters())
         except (TypeError, ValueError, RuntimeError) as error:
             raise ConfigError(f"model.optimizer is refused by torch: {error}") from error
+
+    def configure_optimizers(self) -> Any:
+        optimizer = self._make_optimizer()
         if isinstance(optimizer, COUPLING_OPTIMIZERS) and self.n_instances > 1:
             raise ConfigError(
                 f"model.optimizer is {type(optimizer).__name__}, whose step mixes instances; "
@@ -139,6 +142,9 @@ class ToyModel(LightningModule):
             )
         return [optimizer], [scheduler]
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["optimizer"] = type(self.trainer.optimizers[0]).__name__
+
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         for name, parameter in self.named_parameters():
             saved = checkpoint["state_dict"].get(name, torch.empty(0))
@@ -147,6 +153,10 @@ class ToyModel(LightningModule):
         if self.trainer.state.fn == "fit":
             step, max_steps = checkpoint["global_step"], self.trainer.max_steps
             require(step < max_steps, "trainer.max_steps", max_steps, f"more than {step}, the step of the checkpoint")
+            optimizer, saved_optimizer = type(self._make_optimizer()).__name__, checkpoint["optimizer"]
+            require(
+                optimizer == saved_optimizer, "model.optimizer", optimizer, f"{saved_optimizer}, as in the checkpoint"
+            )
 
     def on_fit_start(self) -> None:
         require(self.trainer.max_steps >= 1, "trainer.max_steps", self.trainer.max_steps, "at least 1")

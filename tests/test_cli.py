@@ -152,6 +152,29 @@ def test_resuming_another_model_is_refused(tmp_path: Path, capsys: pytest.Captur
     assert "W is 1 x 2 x 6 in the checkpoint" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("argument", "sentence"),
+    [
+        ("--model.optimizer=torch.optim.SGD", "model.optimizer is SGD; it must be AdamW, as in the checkpoint."),
+        ("--data.stream=independent", "data.stream is independent; it must be shared, as in the checkpoint."),
+    ],
+)
+def test_resuming_with_another_setting_is_refused(
+    argument: str, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_cli(tmp_path) == 0
+    assert run_cli(tmp_path, f"--ckpt_path={run_of(tmp_path) / CHECKPOINT}", argument, max_steps=200) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_resuming_from_a_file_that_is_no_checkpoint_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "no.ckpt").write_text("no checkpoint")
+    assert run_cli(tmp_path, f"--ckpt_path={tmp_path / 'no.ckpt'}") == 2
+    assert "it must be a checkpoint, with tensors only." in capsys.readouterr().err
+
+
 def test_a_run_that_diverges_keeps_what_it_recorded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     optimizer = ("--model.optimizer=torch.optim.SGD", "--model.optimizer.lr=1e6")
     assert run_cli(tmp_path, *optimizer, "--data.block_size=1") == 1
