@@ -48,7 +48,7 @@ class Census(Callback):
         console = Console()
         if len(rows) <= N_FOLLOWED:
             if model.n_hidden == 2 and console.encoding.lower().startswith("utf"):
-                pictures = [Group(row["name"], polygon_text(W)) for row, W in zip(rows, model.W, strict=True)]
+                pictures = [Group(Text(row["name"]), polygon_text(W)) for row, W in zip(rows, model.W, strict=True)]
                 console.print(Columns(pictures, padding=(0, 1)))
             for row, features in zip(rows, losses.feature_losses.tolist(), strict=True):
                 console.print(instance_line(row, model.n_features, features), soft_wrap=True)

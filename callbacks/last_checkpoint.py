@@ -58,6 +58,7 @@ class LastCheckpoint(Checkpoint):
                 f"Stopped at step {trainer.global_step:,}. Resume from step {self._saved_step:,} with the same command "
                 f"and  --ckpt_path {run_folder(trainer) / CHECKPOINT}",
                 soft_wrap=True,
+                markup=False,
             )
 
     def _save(self, trainer: Trainer) -> None:
