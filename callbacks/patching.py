@@ -84,7 +84,8 @@ class PatchColumns(Callback):
         require(path.is_file(), "PatchColumns.donor_checkpoint", path, "an existing checkpoint file")
         try:
             W: Tensor = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]["W"]
-        except (KeyError, TypeError, RuntimeError, EOFError, pickle.UnpicklingError):
+            _, _, _ = W.shape
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, EOFError, pickle.UnpicklingError):
             raise ConfigError(
                 f"PatchColumns.donor_checkpoint is {path}; it must be a checkpoint of a ToyModel, with tensors only."
             ) from None

@@ -66,7 +66,7 @@ class ToyCLI(LightningCLI):
             raise ConfigError(f"ckpt_path is {path}; it must be an existing checkpoint file.")
         try:
             super()._parse_ckpt_path()
-        except (pickle.UnpicklingError, RuntimeError, EOFError):
+        except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, AttributeError, TypeError, ValueError):
             raise ConfigError(f"ckpt_path is {path}; it must be a checkpoint, with tensors only.") from None
 
     def instantiate_classes(self) -> None:

@@ -21,6 +21,7 @@ PANEL_INCHES = 3.2
 CHARACTERS = 30  # of a title's line
 N_NUMBERED = 12  # columns are numbered up to here
 LABEL_DISTANCE = 0.14  # of a number beyond its column's tip
+FARTHEST = 1e6  # a column's entry beyond this is drawn here
 IN_ONE_ROW = 3  # more panels than this are arranged in a square
 LEARNED_WIDTH, UNLEARNED_WIDTH = 2.2, 1.2
 MARGIN = 1.3  # axes reach this far beyond the unit circle
@@ -52,7 +53,7 @@ def draw_polygon(axes: Axes, W: Float[Tensor, "hidden feature"], polygons: Polyg
 
 def polygon_figure(W: Float[Tensor, "instance hidden feature"], names: Sequence[str], step: int) -> Figure:
     """One panel an instance, side by side: its name, its polygon and how many features it learned."""
-    W = W.detach().float().cpu()
+    W = W.detach().float().cpu().nan_to_num(0).clamp(-FARTHEST, FARTHEST)  # a diverging model is still drawn
     polygons = find_polygons(W)
     n_instances, _, n_features = W.shape
     n_columns = n_instances if n_instances <= IN_ONE_ROW else math.ceil(n_instances**0.5)

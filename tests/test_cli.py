@@ -296,6 +296,15 @@ def test_a_terminal_without_braille_gets_the_summary_all_the_same(tmp_path: Path
     assert "⠀" not in done.stdout
 
 
+@pytest.mark.parametrize("name", ["Adam", "RMSprop", "SGD"])
+def test_another_optimizer_keeps_weight_decay_until_told_otherwise(name: str, tmp_path: Path) -> None:
+    """What the README warns of: the settings that both optimizers have carry over."""
+    for version, (arguments, decay) in enumerate((((), 0.01), (("--model.optimizer.weight_decay=0",), 0))):
+        assert run_cli(tmp_path, f"--model.optimizer=torch.optim.{name}", *arguments, max_steps=1) == 0
+        config = yaml.safe_load((run_of(tmp_path, version=version) / "config.yaml").read_text())
+        assert config["model"]["init_args"]["optimizer"]["init_args"]["weight_decay"] == decay
+
+
 def test_without_a_subcommand_the_choices_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([]) == 2
     assert "{fit,validate}" in capsys.readouterr().err
