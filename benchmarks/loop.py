@@ -52,6 +52,7 @@ class TimedCLI(cli.ToyCLI):
 
     def after_fit(self) -> None:
         TimedCLI.seconds = time.perf_counter() - self._start
+        super().after_fit()
 
 
 def fit(n_steps: int, folder: str) -> float:

@@ -100,6 +100,9 @@ class ToyCLI(LightningCLI):
         if entries < PARALLEL_FROM:
             torch.set_num_threads(1)
 
+    def after_fit(self) -> None:
+        gc.unfreeze()
+
 
 def main(args: list[str] | None = None, cli: type[ToyCLI] = ToyCLI) -> int:
     """Run the command line; return its exit status: 2 for a bad setting, 1 for a run that became non-finite."""
