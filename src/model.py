@@ -255,7 +255,7 @@ class ToyModel(LightningModule):
 
     @contextmanager
     def only(self, instances: list[int]) -> Iterator[None]:
-        """Within this context the model is the stack of these instances alone, as copies."""
+        """Within this context W and b are those of these instances alone."""
         whole = {name: parameter for name, parameter in self._parameters.items() if parameter is not None}
         if len(instances) < self.n_instances or instances != list(range(self.n_instances)):
             for name, parameter in whole.items():
