@@ -1,10 +1,12 @@
 """What every instance ended in: the terminal's summary, `census.csv` and TensorBoard's HPARAMS."""
 
-from collections import Counter
+import math
+from statistics import median
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
+from rich.box import SIMPLE
 from rich.columns import Columns
 from rich.console import Console, Group
 from rich.table import Table
@@ -12,13 +14,14 @@ from rich.text import Text
 
 from callbacks.recorder import N_FOLLOWED
 from src.charts import charts_of
-from src.geometry import Polygons, find_polygons
+from src.geometry import Polygons, angles_to_learned, find_polygons
 from src.metrics import PopulationLossValue
 from src.model import ToyModel
-from src.runs import run_folder, write_census
+from src.rates import rates
+from src.runs import CENSUS, run_folder, write_rows
 from src.terminal import polygon_text
 
-N_LISTED_FEATURES = 12  # features whose losses the summary line lists
+N_LISTED_FEATURES = 12  # of a model with more, no single feature is listed
 
 # TensorBoard's table shows the first five settings by name until more are chosen, so there are few.
 DATA_SETTINGS = ("n_features", "feature_probability", "batch_size", "seed", "stream")
@@ -28,7 +31,21 @@ OPTIMIZER_SETTINGS = ("lr", "momentum", "weight_decay")
 class Census(Callback):
     """After training, and after `validate`: one row per instance, with its geometry and population loss.
 
-    One instance, or a few, get a line each in the terminal; more are counted by geometry.
+    One instance, or a few, get a line each in the terminal; more are counted by geometry, with 95 % Wilson intervals.
+    Columns of `census.csv`:
+
+        instance, seed, name      who it is, and what the model says of it (`instance_columns`)
+        geometry                  the polygon's name, or `irregular`
+        n_learned, n_overlap      columns that are learned, and that lie on a longer one
+        residual                  distance from the regular polygon, as a share of the learned columns' norm
+        frobenius_norm            of the whole of W
+        loss, loss_standard_error population loss, mean over features
+        smallest_, largest_feature_loss
+        unlearned                 the features that are not learned, with
+        unlearned_norm            their columns' norms, and
+        unlearned_angle           their angles from the nearest learned column in degrees, in the same order
+        geometry_count, _share, _share_low, _share_high
+                                  how many of the census ended in this geometry, their share, and its interval
     """
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -42,7 +59,7 @@ class Census(Callback):
         polygons = find_polygons(model.W.cpu())
         losses = model.losses_over(trainer.datamodule.val_dataloader())  # type: ignore[attr-defined]
         rows = census_rows(model, polygons, losses)
-        path = write_census(run_folder(trainer), rows)
+        path = write_rows(run_folder(trainer) / CENSUS, rows)
         self._log_hyperparameters(trainer, model, rows)
 
         console = Console()
@@ -62,8 +79,8 @@ class Census(Callback):
         loggers = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
         if not loggers or trainer.state.fn != "fit":
             return
-        counts = Counter(row["geometry"] for row in rows).most_common()
-        geometry = counts[0][0] if len(rows) == 1 else ", ".join(f"{count} {name}" for name, count in counts)
+        counts = rates([row["geometry"] for row in rows])
+        geometry = rows[0]["geometry"] if len(rows) == 1 else ", ".join(f"{r.count} {name}" for name, r in counts.items())
         optimizer = trainer.optimizers[0]
         data = vars(trainer.datamodule)  # type: ignore[attr-defined]
         settings = {
@@ -86,11 +103,13 @@ class Census(Callback):
 
 
 def census_rows(model: ToyModel, polygons: Polygons, losses: PopulationLossValue) -> list[dict[str, Any]]:
-    """One row per instance; losses are population losses, norms those of the whole of W."""
+    """One row per instance; see `Census` for its columns."""
+    shares = rates(polygons.names)
     columns: dict[str, list[Any]] = {
         "instance": list(range(model.n_instances)),
         "seed": model.seeds,
         "name": model.instance_names,
+        **model.instance_columns,
         "geometry": polygons.names,
         "n_learned": polygons.learned.sum(dim=1).tolist(),
         "n_overlap": polygons.overlap.sum(dim=1).tolist(),
@@ -100,8 +119,29 @@ def census_rows(model: ToyModel, polygons: Polygons, losses: PopulationLossValue
         "loss_standard_error": losses.standard_error.tolist(),
         "smallest_feature_loss": losses.feature_losses.amin(dim=1).tolist(),
         "largest_feature_loss": losses.feature_losses.amax(dim=1).tolist(),
+        **unlearned_columns(model, polygons),
+        "geometry_count": [shares[name].count for name in polygons.names],
+        "geometry_share": [shares[name].share for name in polygons.names],
+        "geometry_share_low": [shares[name].low for name in polygons.names],
+        "geometry_share_high": [shares[name].high for name in polygons.names],
     }
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def unlearned_columns(model: ToyModel, polygons: Polygons) -> dict[str, list[str]]:
+    """The features that are not learned, their norms and angles: as text, several in a cell, up to 12 features."""
+    lists: dict[str, list[str]] = {"unlearned": [], "unlearned_norm": [], "unlearned_angle": []}
+    if model.n_features > N_LISTED_FEATURES:
+        return {name: [""] * model.n_instances for name in lists}
+    W = model.W.detach().cpu()
+    norms = W.norm(dim=1)
+    angles = angles_to_learned(W, polygons).rad2deg() if model.n_hidden == 2 else norms * math.nan
+    for learned, norm, angle in zip(polygons.learned.tolist(), norms.tolist(), angles.tolist(), strict=True):
+        features = [i for i, is_learned in enumerate(learned) if not is_learned]
+        lists["unlearned"].append(" ".join(map(str, features)))
+        lists["unlearned_norm"].append(" ".join(f"{norm[i]:.4f}" for i in features))
+        lists["unlearned_angle"].append(" ".join(f"{angle[i]:.2f}" for i in features))
+    return lists
 
 
 def instance_line(row: dict[str, Any], n_features: int, feature_losses: list[float]) -> Text:
@@ -118,14 +158,35 @@ def instance_line(row: dict[str, Any], n_features: int, feature_losses: list[flo
 
 
 def geometry_table(rows: list[dict[str, Any]]) -> Table:
-    """Count and share of each geometry, with its mean loss and norm, most frequent first."""
-    table = Table(title=f"{len(rows):,} instances")
+    """Count and share of each geometry, with what its members have in common, most frequent first."""
+    table = Table(
+        title=f"{len(rows):,} instances",
+        caption="Loss and norm are means; stub and angle are medians: the norms of columns that are not learned, and "
+        "their angles from the nearest learned one.",
+        box=SIMPLE,
+    )
     table.add_column("geometry")
-    for heading in ("count", "share", "mean loss", "mean Frobenius norm"):
-        table.add_column(heading, justify="right")
-    for geometry, count in Counter(row["geometry"] for row in rows).most_common():
+    for heading in ("count", "share", "95 % interval", "loss", "norm", "stub", "angle"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for geometry, share in rates([row["geometry"] for row in rows]).items():
         own = [row for row in rows if row["geometry"] == geometry]
-        loss = sum(row["loss"] for row in own) / count
-        norm = sum(row["frobenius_norm"] for row in own) / count
-        table.add_row(geometry, f"{count:,}", f"{count / len(rows):.1%}", f"{loss:.5f}", f"{norm:.3f}")
+        loss = sum(row["loss"] for row in own) / share.count
+        norm = sum(row["frobenius_norm"] for row in own) / share.count
+        stub, angle = (median_of(own, column) for column in ("unlearned_norm", "unlearned_angle"))
+        table.add_row(
+            geometry,
+            f"{share.count:,}",
+            f"{share.share:.1%}",
+            f"{share.low:.1%} to {share.high:.1%}",
+            f"{loss:.5f}",
+            f"{norm:.3f}",
+            "" if stub is None else f"{stub:.3f}",
+            "" if angle is None else f"{angle:.1f}°",
+        )
     return table
+
+
+def median_of(rows: list[dict[str, Any]], column: str) -> float | None:
+    """Median over all numbers in the cells of a column, several to a cell; None if there are none."""
+    numbers = [float(number) for row in rows for number in row[column].split()]
+    return median(numbers) if numbers else None

@@ -1,9 +1,11 @@
 """Loss of each feature, the overall loss and the number of learned features: the post's Figures 10 and 12."""
 
-from lightning import Trainer
+from typing import Any
+
+from lightning import LightningModule, Trainer
 
 from callbacks.recorder import Recorder
-from src.charts import OVERALL, charts_of, feature_lines
+from src.charts import OVERALL, charts_of, feature_lines, spread_lines
 from src.geometry import find_polygons
 from src.model import ToyModel
 
@@ -12,15 +14,33 @@ class FeatureLosses(Recorder):
     """Charts `feature_loss` (one line a feature), `loss` (their mean) and `n_learned`.
 
     The losses are taken on the first part of the validation sample, the same at every step and for every instance, so
-    that the curves show the model move and not the batch.
+    that the curves show the model move and not the batch. Of a stack that is larger than what is followed, `loss/all`
+    shows the spread over all instances, on the batches that the block of steps just trained on, and `n_learned/all`
+    that of the number of learned features.
     """
+
+    def __init__(self, every_n_steps: int = 50, instances: list[int] | None = None) -> None:
+        super().__init__(every_n_steps, instances)
+        self._is_due = False
+
 
     def record(self, trainer: Trainer, model: ToyModel, step: int, after_last: bool) -> None:
         charts = charts_of(trainer)
         losses = model.recorded_feature_losses(self.followed)
-        n_learned = find_polygons(model.W[self.followed]).n_directions.double()
-        rows = zip(self.followed, losses.tolist(), losses.mean(dim=1).tolist(), n_learned.tolist(), strict=True)
+        n_learned = find_polygons(model.W[self.followed]).n_directions.tolist()
+        rows = zip(self.followed, losses.tolist(), losses.mean(dim=1).tolist(), n_learned, strict=True)
         for i, features, overall, learned in rows:
             charts.add_lines(f"feature_loss/instance_{i}", feature_lines(features), step)
             charts.add_lines(f"loss/instance_{i}", {OVERALL: overall}, step)
             charts.add_lines(f"n_learned/instance_{i}", {OVERALL: learned}, step)
+        self._is_due = self.has_unfollowed(model) and not after_last
+        if self.has_unfollowed(model):
+            charts.add_lines("n_learned/all", spread_lines(find_polygons(model.W).n_directions.float()), step)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if self._is_due:
+            self._is_due = False
+            losses = outputs["feature_losses"].mean(dim=(0, 2))
+            charts_of(trainer).add_lines("loss/all", spread_lines(losses), trainer.global_step)

@@ -5,14 +5,17 @@ import math
 from lightning import Trainer
 
 from callbacks.recorder import Recorder
-from src.charts import OVERALL, charts_of, feature_lines
+from src.charts import OVERALL, charts_of, feature_lines, spread_lines
 from src.model import ToyModel
 
 PENTAGON_LIMIT = math.sqrt(5)  # the post's "theoretical limit": five unit vectors
 
 
 class FeatureNorms(Recorder):
-    """Charts `feature_norm` (one line a feature) and `frobenius_norm` (with the line sqrt(5))."""
+    """Charts `feature_norm` (one line a feature) and `frobenius_norm` (with the line sqrt(5)).
+
+    Of a stack that is larger than what is followed, `frobenius_norm/all` shows the spread over all instances.
+    """
 
     def record(self, trainer: Trainer, model: ToyModel, step: int, after_last: bool) -> None:
         charts = charts_of(trainer)
@@ -20,3 +23,6 @@ class FeatureNorms(Recorder):
         for i, columns, norm in zip(self.followed, norms.tolist(), norms.norm(dim=1).tolist(), strict=True):
             charts.add_lines(f"feature_norm/instance_{i}", feature_lines(columns), step)
             charts.add_lines(f"frobenius_norm/instance_{i}", {OVERALL: norm, "sqrt_5": PENTAGON_LIMIT}, step)
+        if self.has_unfollowed(model):
+            norms = model.W.flatten(1).norm(dim=1)
+            charts.add_lines("frobenius_norm/all", {**spread_lines(norms), "sqrt_5": PENTAGON_LIMIT}, step)

@@ -3,12 +3,16 @@
 from lightning import Trainer
 
 from callbacks.recorder import Recorder
-from src.charts import charts_of, feature_lines
+from src.charts import charts_of, feature_lines, spread_lines
 from src.model import ToyModel
 
 
 class GradientNorms(Recorder):
-    """Chart `gradient_norm`, one line a feature: of the batch's own gradient, before the optimizer sees it."""
+    """Chart `gradient_norm`, one line a feature: of the batch's own gradient, before the optimizer sees it.
+
+    Of a stack that is larger than what is followed, `gradient_norm/all` shows the spread, over all instances, of the norm
+    of the whole gradient of W.
+    """
 
     def record(self, trainer: Trainer, model: ToyModel, step: int, after_last: bool) -> None:
         if after_last or model.W.grad is None:
@@ -17,3 +21,5 @@ class GradientNorms(Recorder):
         norms = model.W.grad[self.followed].norm(dim=1)
         for i, columns in zip(self.followed, norms.tolist(), strict=True):
             charts.add_lines(f"gradient_norm/instance_{i}", feature_lines(columns), step)
+        if self.has_unfollowed(model):
+            charts.add_lines("gradient_norm/all", spread_lines(model.W.grad.flatten(1).norm(dim=1)), step)

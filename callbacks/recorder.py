@@ -39,9 +39,14 @@ class Recorder(Callback):
         """When to record next, having recorded at `step`."""
         return (step // self.every_n_steps + 1) * self.every_n_steps
 
+    def has_unfollowed(self, model: ToyModel) -> bool:
+        """Whether the stack is larger than what is followed, so that a summary of all says more."""
+        return model.n_instances > len(self.followed)
+
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         assert isinstance(pl_module, ToyModel)
         n_instances = pl_module.n_instances
+        self._next_step = 0
         self.followed = list(range(min(N_FOLLOWED, n_instances))) if self.instances is None else self.instances
         require(
             all(0 <= i < n_instances for i in self.followed),

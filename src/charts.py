@@ -13,13 +13,17 @@ import weakref
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import torch
+from jaxtyping import Float
 from lightning import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.compat.proto.summary_pb2 import Summary
+from torch import Tensor
 from torch.utils.tensorboard.writer import FileWriter
 
 OVERALL = "overall"  # the line of what belongs to no single feature
 N_LINES = 16  # features that are charted; each has files of its own
+SPREAD = {"lowest_5_percent": 0.05, "median": 0.5, "highest_5_percent": 0.95}  # lines, and their quantiles
 FLUSH_SECONDS = 5  # how long a watcher waits for a new point
 
 
@@ -84,3 +88,9 @@ def charts_of(trainer: Trainer) -> Charts:
 def feature_lines(values: Iterable[float]) -> dict[str, float]:
     """Name a value per feature as lines of a chart, for the first `N_LINES` features."""
     return {f"feature_{i}": value for i, value in enumerate(itertools.islice(values, N_LINES))}
+
+
+def spread_lines(values: Float[Tensor, " instance"]) -> dict[str, float]:
+    """A value of every instance of a stack as three lines of a chart: its median, and where the outer tenth begins."""
+    quantiles = torch.quantile(values.detach().float(), values.new_tensor(list(SPREAD.values()), dtype=torch.float32))
+    return dict(zip(SPREAD, quantiles.tolist(), strict=True))

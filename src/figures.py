@@ -3,19 +3,21 @@
 import io
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 from matplotlib.patches import Polygon as PathPolygon
+from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
 from src.geometry import Polygons, find_polygons
-from src.palette import feature_color
+from src.palette import feature_color, geometry_color
+from src.rates import Rate, rate, rates
 
 PANEL_INCHES = 3.2
 CHARACTERS = 30  # of a title's line
@@ -25,6 +27,8 @@ FARTHEST = 1e6  # a column's entry beyond this is drawn here
 IN_ONE_ROW = 3  # more panels than this are arranged in a square
 LEARNED_WIDTH, UNLEARNED_WIDTH = 2.2, 1.2
 MARGIN = 1.3  # axes reach this far beyond the unit circle
+N_IN_GALLERY = 240
+GALLERY_COLUMNS = 24
 
 
 def draw_polygon(axes: Axes, W: Float[Tensor, "hidden feature"], polygons: Polygons, instance: int) -> None:
@@ -70,6 +74,85 @@ def polygon_figure(W: Float[Tensor, "instance hidden feature"], names: Sequence[
     figure.suptitle(f"step {step:,}", fontsize=10, color="0.4", y=1 - 0.08 / figure.get_figheight())
     figure.subplots_adjust(left=0.02, right=0.98, bottom=0.35 / figure.get_figheight(), wspace=0.05, hspace=0.3)
     figure.subplots_adjust(top=1 - 0.85 / figure.get_figheight())
+    return figure
+
+
+def draw_gallery(axes: Axes, W: Float[Tensor, "instance 2 feature"], names: Sequence[str]) -> None:
+    """Draw many small polygons in rows, each turned so that its longest column points up, in its geometry's colour."""
+    W = W.detach().float().cpu().nan_to_num(0).clamp(-FARTHEST, FARTHEST)
+    learned = find_polygons(W).learned
+    z = torch.complex(W[:, 0], W[:, 1])
+    longest = z.gather(1, z.abs().argmax(dim=1, keepdim=True))
+    z = z * (1j * longest.conj() / longest.abs().clamp(min=1e-12))
+    spokes, corners, colors = [], [], []
+    for i, (columns, is_learned, name) in enumerate(zip(z, learned, names, strict=True)):
+        row, column = divmod(i, GALLERY_COLUMNS)
+        center = complex(column, -row)
+        tips = [center + 0.36 * tip for tip in columns.tolist()]
+        spokes += [((center.real, center.imag), (tip.real, tip.imag)) for tip in tips]
+        colors += [geometry_color(name)] * len(tips)
+        order = [j for j in columns.angle().argsort().tolist() if is_learned[j]]
+        if order:
+            corners.append(
+                PathPolygon(
+                    [(tips[j].real, tips[j].imag) for j in order], facecolor=geometry_color(name), alpha=0.25, linewidth=0
+                )
+            )
+    for corner in corners:
+        axes.add_patch(corner)
+    axes.add_collection(LineCollection(spokes, colors=colors, linewidths=1.1))
+    n_rows = math.ceil(len(names) / GALLERY_COLUMNS)
+    axes.set(xlim=(-0.7, min(len(names), GALLERY_COLUMNS) - 0.3), ylim=(-n_rows + 0.3, 0.7), aspect="equal")
+    axes.set_axis_off()
+
+
+def gallery_figure(W: Float[Tensor, "instance 2 feature"], names: Sequence[str]) -> Figure:
+    """The first 240 instances as small polygons, one geometry after the other, with the counts of all in the legend."""
+    shares = rates(names)
+    shown = min(len(names), N_IN_GALLERY)
+    order = sorted(range(shown), key=lambda i: list(shares).index(names[i]))
+    n_rows = math.ceil(shown / GALLERY_COLUMNS)
+    figure = Figure(figsize=(0.5 * GALLERY_COLUMNS, 0.5 * n_rows + 0.9), dpi=100)
+    axes = figure.add_axes((0.01, 0.01, 0.98, 1 - 0.85 / figure.get_figheight()))
+    draw_gallery(axes, W[order], [names[i] for i in order])
+    figure.suptitle(f"the first {shown:,} of {len(names):,} instances", y=1 - 0.12 / figure.get_figheight(), fontsize=11)
+    figure.legend(
+        handles=[
+            PathPolygon([(0, 0)], facecolor=geometry_color(name), label=f"{name} {share}") for name, share in shares.items()
+        ],
+        loc="upper center", bbox_to_anchor=(0.5, 1 - 0.36 / figure.get_figheight()), ncols=4, frameon=False, fontsize=9,
+    )
+    return figure
+
+
+def draw_shares(
+    axes: Axes, steps: Sequence[int], counts: Mapping[str, Sequence[int]], n_instances: int
+) -> None:
+    """Draw the share of each geometry against the training step, with its 95 % Wilson interval as a band."""
+    ends: list[tuple[float, str, Rate]] = []
+    for name, course in counts.items():
+        bands = [rate(count, n_instances) for count in course]
+        color = geometry_color(name)
+        axes.plot(steps, [band.share for band in bands], color=color, linewidth=1.8)
+        axes.fill_between(steps, [band.low for band in bands], [band.high for band in bands], color=color, alpha=0.2)
+        ends.append((bands[-1].share, name, bands[-1]))
+    ends.sort(reverse=True)
+    axes.legend(
+        handles=[PathPolygon([(0, 0)], facecolor=geometry_color(name), label=f"{name}  {last}") for _, name, last in ends],
+        title="share after the last step (95 % interval)", fontsize=9, title_fontsize=9, frameon=False,
+        loc="center left", bbox_to_anchor=(1.01, 0.5), alignment="left",
+    )
+    axes.set(xlabel="step", ylabel="share of instances", ylim=(-0.02, 1.02), xlim=(steps[0], max(steps[-1], 1)))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.grid(color="0.92")
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def shares_figure(steps: Sequence[int], counts: Mapping[str, Sequence[int]], n_instances: int) -> Figure:
+    figure = Figure(figsize=(9.5, 4), dpi=100, layout="constrained")
+    axes = figure.subplots()
+    draw_shares(axes, steps, counts, n_instances)
+    axes.set_title(f"geometry of {n_instances:,} instances while they train", fontsize=11)
     return figure
 
 

@@ -54,6 +54,15 @@ class Polygons:
         ]
 
 
+def angles_to_learned(W: Float[Tensor, "instance 2 feature"], polygons: Polygons) -> Float[Tensor, "instance feature"]:
+    """Angle, in radians from 0 to pi, of each column from the nearest learned column; NaN where nothing is learned."""
+    angle = torch.atan2(W[:, 1], W[:, 0]).detach().double()
+    apart = (angle.unsqueeze(2) - angle.unsqueeze(1)).abs()  # [instance, feature, learned]
+    apart = torch.minimum(apart, 2 * math.pi - apart).masked_fill(~polygons.learned.unsqueeze(1), math.inf)
+    nearest = apart.amin(dim=2)
+    return nearest.masked_fill(nearest.isinf(), math.nan)
+
+
 def find_polygons(W: Float[Tensor, "instance hidden feature"]) -> Polygons:
     """Sort every column into its role and measure how far the learned ones are from a regular polygon.
 

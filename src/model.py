@@ -24,7 +24,7 @@ from src.metrics import PopulationLoss, PopulationLossValue
 # Optimizers whose step mixes the entries of a parameter, so that an instance would feel its neighbours.
 COUPLING_OPTIMIZERS = (torch.optim.LBFGS, torch.optim.Adafactor)
 HOOKS = ("encode", "decode", "forward", "feature_losses")  # the methods that make a variant's loss
-MAX_ENTRIES = 2**24  # of x' at a time when a whole distribution is evaluated: 64 MiB of float32
+MAX_ENTRIES = 2**18  # of x' at a time when a whole distribution is evaluated: 1 MiB of float32, which stays in cache
 N_NAMED = 5  # how many instances an error message names before it only counts them
 
 
@@ -81,6 +81,7 @@ class ToyModel(LightningModule):
             require(n_instances in (1, len(seeds)), "model.n_instances", n_instances, f"{len(seeds)}, as model.seeds")
         self.seeds = seeds if seeds is not None else list(range(first_seed, first_seed + n_instances))
         self.instance_names = [f"seed {seed}" for seed in self.seeds]
+        self.instance_columns: dict[str, list[Any]] = {}  # what else the census should say of each instance, by name
         self.n_features = n_features
         self.n_hidden = n_hidden
         self.n_instances = len(self.seeds)

@@ -1,8 +1,23 @@
-"""The colours of features, the same in pictures, in the terminal and in TensorBoard's charts."""
+"""The colours of features and of geometries, the same in every picture; features' also in the terminal and in charts."""
 
 # What TensorBoard's Time Series tab gives to the lines feature_0, feature_1, ... of the first run it shows.
 FEATURE_COLORS = ("#12b5cb", "#e52592", "#f9ab00", "#9334e6", "#7cb342", "#e8710a", "#425066")
+GEOMETRY_COLORS = {
+    "irregular": "#9aa0a6",
+    "digon": "#80624d",
+    "triangle": "#c5221f",
+    "square": "#e8a33d",
+    "pentagon": "#4a7fc1",
+    "hexagon": "#3f9b6b",
+    "heptagon": "#8e5bb5",
+    "octagon": "#d0679d",
+}
+OTHER_COLOR = "#202124"  # nine corners and more
 
 
 def feature_color(feature: int) -> str:
     return FEATURE_COLORS[feature % len(FEATURE_COLORS)]
+
+
+def geometry_color(geometry: str) -> str:
+    return GEOMETRY_COLORS.get(geometry, OTHER_COLOR)

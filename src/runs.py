@@ -6,9 +6,15 @@ checkpoints/last.ckpt     the latest state to resume from
 trajectory.safetensors    what was recorded along the way
 census.csv                one row an instance: what it ended in
 polygons.png              the last polygon snapshot
+shares.csv, shares.png    how many instances had which geometry at which step
+exemplars.png             one polygon of each geometry
+gallery.png               many small polygons
+patching.csv, .png        what patched columns did, arm by arm
+basin.png                 the outcome over a plane of initial columns
 """
 
 import csv
+import io
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,6 +27,10 @@ from torch import Tensor
 CENSUS = "census.csv"
 CHECKPOINT = "checkpoints/last.ckpt"
 POLYGONS = "polygons.png"
+SHARES, SHARES_PICTURE = "shares.csv", "shares.png"
+EXEMPLARS, GALLERY = "exemplars.png", "gallery.png"
+PATCHING, PATCHING_PICTURE = "patching.csv", "patching.png"
+BASIN = "basin.png"
 TRAJECTORY = "trajectory.safetensors"
 
 
@@ -48,17 +58,16 @@ def read_trajectory(folder: Path) -> dict[str, Tensor]:
     return safetensors.torch.load_file(folder / TRAJECTORY)
 
 
-def write_census(folder: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
-    """Write one row an instance; the first row's keys are the columns."""
-    path = folder / CENSUS
-    with path.with_name(path.name + ".part").open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    os.replace(file.name, path)
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
+    """Write a table whole; the first row's keys are the columns."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(path, text.getvalue().encode())
     return path
 
 
-def read_census(folder: Path) -> list[dict[str, str]]:
-    with (folder / CENSUS).open(newline="") as file:
+def read_rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
         return list(csv.DictReader(file))

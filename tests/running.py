@@ -8,7 +8,7 @@ import lightning
 from src import cli
 from src.data import SparseFeatures
 from src.model import ToyModel
-from src.runs import read_census, read_trajectory
+from src.runs import CENSUS, read_rows, read_trajectory
 
 ROOT = Path(__file__).parent.parent
 SMALL_VALIDATION = 2000
@@ -26,6 +26,10 @@ def run_cli(folder: Path, *arguments: str, config: str | Path = "configs/hexagon
             *arguments,
         ]
     )
+
+
+def read_census(run: Path) -> list[dict[str, str]]:
+    return read_rows(run / CENSUS)
 
 
 def run_of(folder: Path, experiment: str = "hexagon", version: int = 0) -> Path:

@@ -8,7 +8,7 @@ import pytest
 from tests.running import ROOT
 
 LAYERS = [
-    {"src.errors", "src.palette"},
+    {"src.errors", "src.palette", "src.rates"},
     {"src.geometry", "src.objective"},
     {"src.metrics", "src.data", "src.terminal"},
     {"src.model", "src.figures", "src.runs", "src.charts"},
@@ -16,7 +16,7 @@ LAYERS = [
     {"callbacks.*"},
     {"src.cli"},
 ]
-PURE = ("src.errors", "src.palette", "src.geometry", "src.objective", "src.terminal", "src.figures")
+PURE = ("src.errors", "src.palette", "src.rates", "src.geometry", "src.objective", "src.terminal", "src.figures")
 NEVER_IN_PURE = ("lightning", "torchmetrics", "tensorboard")
 
 

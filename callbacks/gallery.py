@@ -1,0 +1,41 @@
+"""What a stack ended in, to look at: one polygon of each geometry, and many small ones."""
+
+from lightning import Callback, LightningModule, Trainer
+
+from src.charts import charts_of
+from src.figures import gallery_figure, png, polygon_figure
+from src.geometry import find_polygons
+from src.model import ToyModel
+from src.rates import rates
+from src.runs import EXEMPLARS, GALLERY, run_folder, write_whole
+
+
+class Gallery(Callback):
+    """Images `exemplars` and `gallery`, after training; also `exemplars.png` and `gallery.png` in the run folder.
+
+    The exemplar of a geometry is the instance whose Frobenius norm is the median of its kind. Polygons are drawn in the
+    plane: a model of other than two hidden dimensions gets no pictures.
+    """
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, ToyModel)
+        if pl_module.n_hidden != 2:
+            return
+        W = pl_module.W.detach().cpu()
+        names = find_polygons(W).names
+        exemplars = {name: typical_member(W.flatten(1).norm(dim=1).tolist(), names, name) for name in rates(names)}
+        titles = [f"{pl_module.instance_names[i]}, one of {names.count(name)}" for name, i in exemplars.items()]
+        step = trainer.global_step
+        for tag, file, figure in (
+            ("exemplars", EXEMPLARS, polygon_figure(W[list(exemplars.values())], titles, step)),
+            ("gallery", GALLERY, gallery_figure(W, names)),
+        ):
+            picture = png(figure)
+            write_whole(run_folder(trainer) / file, picture)
+            charts_of(trainer).add_png(tag, picture, step)
+
+
+def typical_member(values: list[float], names: list[str], name: str) -> int:
+    """The instance of this name whose value is the (lower) median of its kind."""
+    own = sorted((value, i) for i, value in enumerate(values) if names[i] == name)
+    return own[(len(own) - 1) // 2][1]

@@ -1,0 +1,67 @@
+"""How many instances have which geometry, while they train."""
+
+from collections import Counter
+from typing import Any
+
+from lightning import LightningModule, Trainer
+
+from callbacks.recorder import Recorder
+from src.charts import charts_of
+from src.figures import png, shares_figure
+from src.geometry import find_polygons
+from src.model import ToyModel
+from src.rates import rate
+from src.runs import SHARES, SHARES_PICTURE, run_folder, write_rows, write_whole
+
+
+class GeometryShares(Recorder):
+    """Chart `geometry_share`, one line a geometry, over all instances; picture `geometry_shares`, with 95 % intervals.
+
+    In the run folder: `shares.csv` (step, geometry, count, share, low, high) and `shares.png`. The counts are part of
+    every checkpoint, so a resumed run's files cover the whole run.
+
+    Args:
+        every_n_steps: optimizer steps between records.
+    """
+
+    def __init__(self, every_n_steps: int = 100) -> None:
+        super().__init__(every_n_steps)
+        self.counts: dict[int, dict[str, int]] = {}
+
+    def record(self, trainer: Trainer, model: ToyModel, step: int, after_last: bool) -> None:
+        counts = Counter(find_polygons(model.W).names)
+        self.counts[step] = dict(counts)
+        lines = {name: counts[name] / model.n_instances for name in self.names()}
+        charts_of(trainer).add_lines("geometry_share", lines, step)
+        if after_last:
+            self._write(trainer, model)
+
+    def names(self) -> list[str]:
+        """Every geometry met so far, in the order in which they came."""
+        return list(dict.fromkeys(name for counts in self.counts.values() for name in counts))
+
+    def _write(self, trainer: Trainer, model: ToyModel) -> None:
+        if not self.counts:
+            return
+        folder, n = run_folder(trainer), model.n_instances
+        courses = {name: [counts.get(name, 0) for counts in self.counts.values()] for name in self.names()}
+        rows = []
+        for name, course in courses.items():
+            for step, count in zip(self.counts, course, strict=True):
+                share = rate(count, n)
+                row = {"step": step, "geometry": name, "count": count, "share": share.share}
+                rows.append({**row, "low": share.low, "high": share.high})
+        write_rows(folder / SHARES, rows)
+        picture = png(shares_figure(list(self.counts), courses, n))
+        write_whole(folder / SHARES_PICTURE, picture)
+        charts_of(trainer).add_png("geometry_shares", picture, max(self.counts))
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._write(trainer, pl_module)  # type: ignore[arg-type]
+        super().on_exception(trainer, pl_module, exception)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"counts": self.counts}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.counts = state["counts"]
