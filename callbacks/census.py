@@ -1,15 +1,12 @@
 """What every instance ended in: the terminal's summary, `census.csv` and TensorBoard's HPARAMS."""
 
 import math
-from statistics import median
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
-from rich.box import SIMPLE
 from rich.columns import Columns
 from rich.console import Console, Group
-from rich.table import Table
 from rich.text import Text
 
 from callbacks.recorder import N_FOLLOWED
@@ -19,6 +16,7 @@ from src.metrics import PopulationLossValue
 from src.model import ToyModel
 from src.rates import rates
 from src.runs import CENSUS, run_folder, write_rows
+from src.tables import geometry_table
 from src.terminal import polygon_text
 
 N_LISTED_FEATURES = 12  # of a model with more, no single feature is listed
@@ -70,7 +68,7 @@ class Census(Callback):
             for row, features in zip(rows, losses.feature_losses.tolist(), strict=True):
                 console.print(instance_line(row, model.n_features, features), soft_wrap=True)
         else:
-            console.print(geometry_table(rows))
+            console.print(geometry_table({"": rows}))
         if charts_of(trainer).is_open:
             command = f"tensorboard --logdir {path.parent} --samples_per_plugin images=500"
             console.print(Text.assemble("see it in TensorBoard:  ", (command, "bold")), soft_wrap=True)
@@ -155,38 +153,3 @@ def instance_line(row: dict[str, Any], n_features: int, feature_losses: list[flo
     if n_features <= N_LISTED_FEATURES:
         line.append("\n  loss of each feature: " + " ".join(f"{loss:.4f}" for loss in feature_losses), style="dim")
     return line
-
-
-def geometry_table(rows: list[dict[str, Any]]) -> Table:
-    """Count and share of each geometry, with what its members have in common, most frequent first."""
-    table = Table(
-        title=f"{len(rows):,} instances",
-        caption="Loss and norm are means; stub and angle are medians: the norms of columns that are not learned, and "
-        "their angles from the nearest learned one.",
-        box=SIMPLE,
-    )
-    table.add_column("geometry")
-    for heading in ("count", "share", "95 % interval", "loss", "norm", "stub", "angle"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for geometry, share in rates([row["geometry"] for row in rows]).items():
-        own = [row for row in rows if row["geometry"] == geometry]
-        loss = sum(row["loss"] for row in own) / share.count
-        norm = sum(row["frobenius_norm"] for row in own) / share.count
-        stub, angle = (median_of(own, column) for column in ("unlearned_norm", "unlearned_angle"))
-        table.add_row(
-            geometry,
-            f"{share.count:,}",
-            f"{share.share:.1%}",
-            f"{share.low:.1%} to {share.high:.1%}",
-            f"{loss:.5f}",
-            f"{norm:.3f}",
-            "" if stub is None else f"{stub:.3f}",
-            "" if angle is None else f"{angle:.1f}°",
-        )
-    return table
-
-
-def median_of(rows: list[dict[str, Any]], column: str) -> float | None:
-    """Median over all numbers in the cells of a column, several to a cell; None if there are none."""
-    numbers = [float(number) for row in rows for number in row[column].split()]
-    return median(numbers) if numbers else None

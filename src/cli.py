@@ -104,25 +104,35 @@ class ToyCLI(LightningCLI):
         gc.unfreeze()
 
 
+def command_line(args: list[str], cli: type[ToyCLI] = ToyCLI) -> ToyCLI:
+    """Parse the arguments and run their subcommand.
+
+    Raises:
+        ConfigError: if a setting cannot be used.
+        NonFiniteError: if a model diverges.
+    """
+    return cli(
+        ToyModel,
+        LightningDataModule,
+        subclass_mode_model=True,
+        subclass_mode_data=True,
+        auto_configure_optimizers=False,
+        seed_everything_default=False,
+        save_config_kwargs={"overwrite": True},
+        parser_class=Parser,
+        parser_kwargs={
+            "prog": "python -m src.cli",
+            **{name: {"default_config_files": [str(DEFAULTS)]} for name in ToyCLI.subcommands()},
+        },
+        args=args,
+    )
+
+
 def main(args: list[str] | None = None, cli: type[ToyCLI] = ToyCLI) -> int:
     """Run the command line; return its exit status: 2 for a bad setting, 1 for a run that became non-finite."""
     quiet()
     try:
-        cli(
-            ToyModel,
-            LightningDataModule,
-            subclass_mode_model=True,
-            subclass_mode_data=True,
-            auto_configure_optimizers=False,
-            seed_everything_default=False,
-            save_config_kwargs={"overwrite": True},
-            parser_class=Parser,
-            parser_kwargs={
-                "prog": "python -m src.cli",
-                **{name: {"default_config_files": [str(DEFAULTS)]} for name in ToyCLI.subcommands()},
-            },
-            args=sys.argv[1:] if args is None else args,
-        )
+        command_line(sys.argv[1:] if args is None else args, cli)
     except (ConfigError, MisconfigurationException) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

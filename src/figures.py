@@ -156,6 +156,48 @@ def shares_figure(steps: Sequence[int], counts: Mapping[str, Sequence[int]], n_i
     return figure
 
 
+def draw_rates(axes: Axes, outcomes: Mapping[str, Mapping[str, Rate]]) -> None:
+    """Draw one bar a cell, divided by geometry, with 95 % Wilson intervals as lines about the end of each share.
+
+    Args:
+        outcomes: for each cell, by its name, the rate of each geometry.
+    """
+    frequency: dict[str, float] = {}
+    for shares in outcomes.values():
+        for name, share in shares.items():
+            frequency[name] = frequency.get(name, 0.0) + share.share
+    order = sorted(frequency, key=lambda name: -frequency[name])
+    for y, shares in enumerate(outcomes.values()):
+        left = 0.0
+        for name in order:
+            share = shares.get(name)
+            if share is None:
+                continue
+            axes.barh(y, share.share, left=left, height=0.62, color=geometry_color(name), edgecolor="white")
+            if share.share > 0.045:
+                axes.text(left + share.share / 2, y, f"{share.share:.1%}", ha="center", va="center", fontsize=8, color="white")
+            left += share.share
+        for name, share in shares.items():
+            start = sum(shares[other].share for other in order[: order.index(name)] if other in shares)
+            if share.share < 0.999:
+                axes.plot([start + share.low, start + share.high], [y + 0.4, y + 0.4], color=geometry_color(name), lw=2)
+    axes.legend(
+        handles=[PathPolygon([(0, 0)], facecolor=geometry_color(name), label=name) for name in order],
+        loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=min(6, len(order)), frameon=False, fontsize=9,
+    )
+    axes.set(yticks=range(len(outcomes)), yticklabels=list(outcomes), xlim=(0, 1.005), xlabel="share of instances")
+    axes.set_ylim(len(outcomes) - 0.45, -0.55)
+    axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(left=False)
+
+
+def rates_figure(outcomes: Mapping[str, Mapping[str, Rate]]) -> Figure:
+    figure = Figure(figsize=(9, 1.3 + 0.42 * len(outcomes)), dpi=100, layout="constrained")
+    draw_rates(figure.subplots(), outcomes)
+    return figure
+
+
 def png(figure: Figure) -> bytes:
     """The figure as a PNG file's content."""
     buffer = io.BytesIO()

@@ -11,6 +11,10 @@ exemplars.png             one polygon of each geometry
 gallery.png               many small polygons
 patching.csv, .png        what patched columns did, arm by arm
 basin.png                 the outcome over a plane of initial columns
+
+The folder of a sweep holds a run folder for each cell and shard, and
+
+rates.csv, rates.png      shares of geometries with intervals, one row a cell and geometry
 """
 
 import csv
@@ -31,6 +35,8 @@ SHARES, SHARES_PICTURE = "shares.csv", "shares.png"
 EXEMPLARS, GALLERY = "exemplars.png", "gallery.png"
 PATCHING, PATCHING_PICTURE = "patching.csv", "patching.png"
 BASIN = "basin.png"
+CONFIG = "config.yaml"
+RATES, RATES_PICTURE = "rates.csv", "rates.png"
 TRAJECTORY = "trajectory.safetensors"
 
 

@@ -11,10 +11,11 @@ LAYERS = [
     {"src.errors", "src.palette", "src.rates"},
     {"src.geometry", "src.objective"},
     {"src.metrics", "src.data", "src.terminal"},
-    {"src.model", "src.figures", "src.runs", "src.charts"},
+    {"src.model", "src.figures", "src.runs", "src.charts", "src.tables"},
     {"callbacks.recorder"},
     {"callbacks.*"},
     {"src.cli"},
+    {"src.sweep"},
 ]
 PURE = ("src.errors", "src.palette", "src.rates", "src.geometry", "src.objective", "src.terminal", "src.figures")
 NEVER_IN_PURE = ("lightning", "torchmetrics", "tensorboard")

@@ -1,0 +1,69 @@
+"""Censuses as tables: what each geometry's share is, and what its members have in common."""
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean, median
+from typing import Any
+
+from rich.box import SIMPLE
+from rich.table import Table
+from rich.text import Text
+
+from src.rates import rates
+
+CAPTION = (
+    "Loss and norm are means; stub and angle are medians: the norms of columns that are not learned, and their "
+    "angles from the nearest learned one. Intervals are Wilson's, 95 %."
+)
+
+
+def geometry_rows(census: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """A row for each geometry of a census, most frequent first.
+
+    Args:
+        census: rows as `callbacks.census` makes them, or as they are read from `census.csv`.
+
+    Returns: rows with `geometry, count, n, share, low, high, loss, frobenius_norm, n_learned, unlearned_norm,
+        unlearned_angle`; the last two are None where everything is learned.
+    """
+    rows = []
+    for geometry, share in rates([row["geometry"] for row in census]).items():
+        own = [row for row in census if row["geometry"] == geometry]
+        means = {name: fmean(float(row[name]) for row in own) for name in ("loss", "frobenius_norm", "n_learned")}
+        medians = {name: median_of(own, name) for name in ("unlearned_norm", "unlearned_angle")}
+        interval = {"count": share.count, "n": share.n, "share": share.share, "low": share.low, "high": share.high}
+        rows.append({"geometry": geometry, **interval, **means, **medians})
+    return rows
+
+
+def median_of(census: Sequence[Mapping[str, Any]], column: str) -> float | None:
+    """Median of all numbers in the cells of a column, several to a cell; None if there are none."""
+    numbers = [float(number) for row in census for number in row[column].split()]
+    return median(numbers) if numbers else None
+
+
+def geometry_table(censuses: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
+    """Shares of geometries with their intervals, of one census or of several, each named."""
+    several = len(censuses) > 1
+    sizes = {len(census) for census in censuses.values()}
+    title = f"{sizes.pop():,} instances{' each' if several else ''}" if len(sizes) == 1 else None
+    table = Table(title=title, caption=CAPTION, box=SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("geometry")
+    for heading in ("count", "share", "95 % interval", "loss", "norm", "stub", "angle"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, census in censuses.items():
+        if several:
+            table.add_row(Text(name, style="bold"))
+        for row in geometry_rows(census):
+            stub, angle = row["unlearned_norm"], row["unlearned_angle"]
+            table.add_row(
+                f"  {row['geometry']}" if several else row["geometry"],
+                f"{row['count']:,}",
+                f"{row['share']:.1%}",
+                f"{row['low']:.1%} to {row['high']:.1%}",
+                f"{row['loss']:.5f}",
+                f"{row['frobenius_norm']:.3f}",
+                "" if stub is None else f"{stub:.3f}",
+                "" if angle is None else f"{angle:.1f}°",
+            )
+        table.add_section()
+    return table
