@@ -78,7 +78,9 @@ class Census(Callback):
         if not loggers or trainer.state.fn != "fit":
             return
         counts = rates([row["geometry"] for row in rows])
-        geometry = rows[0]["geometry"] if len(rows) == 1 else ", ".join(f"{r.count} {name}" for name, r in counts.items())
+        geometry = (
+            rows[0]["geometry"] if len(rows) == 1 else ", ".join(f"{r.count} {name}" for name, r in counts.items())
+        )
         optimizer = trainer.optimizers[0]
         data = vars(trainer.datamodule)  # type: ignore[attr-defined]
         settings = {

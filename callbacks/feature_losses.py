@@ -23,11 +23,10 @@ class FeatureLosses(Recorder):
         super().__init__(every_n_steps, instances)
         self._is_due = False
 
-
     def record(self, trainer: Trainer, model: ToyModel, step: int, after_last: bool) -> None:
         charts = charts_of(trainer)
         losses = model.recorded_feature_losses(self.followed)
-        n_learned = find_polygons(model.W[self.followed]).n_directions.tolist()
+        n_learned = find_polygons(model.W[self.followed]).n_directions.double().tolist()
         rows = zip(self.followed, losses.tolist(), losses.mean(dim=1).tolist(), n_learned, strict=True)
         for i, features, overall, learned in rows:
             charts.add_lines(f"feature_loss/instance_{i}", feature_lines(features), step)

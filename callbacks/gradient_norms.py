@@ -10,8 +10,8 @@ from src.model import ToyModel
 class GradientNorms(Recorder):
     """Chart `gradient_norm`, one line a feature: of the batch's own gradient, before the optimizer sees it.
 
-    Of a stack that is larger than what is followed, `gradient_norm/all` shows the spread, over all instances, of the norm
-    of the whole gradient of W.
+    Of a stack that is larger than what is followed, `gradient_norm/all` shows the spread over all instances of the
+    whole gradient's norm.
     """
 
     def record(self, trainer: Trainer, model: ToyModel, step: int, after_last: bool) -> None:

@@ -14,10 +14,12 @@ from lightning import LightningDataModule
 from torch import Tensor
 
 from src.errors import ConfigError, require
+from src.memory import require_memory
 
 TRAINING, VALIDATION, INSTANCE = 0, 1, 2  # what a random stream is for; keeps streams of one seed apart
 N_VALIDATION_CHUNKS = 20  # independent parts of the validation sample; their spread gives its standard error
 N_SEEDS = 2**32  # what torch's CPU generator tells apart
+DRAW_COPIES = 3  # of a block while it is drawn: the one in use, the next, and its parts before they are stacked
 ENDLESS = 2**40  # a number of blocks that no run reaches
 
 
@@ -199,6 +201,8 @@ class SparseFeatures(LightningDataModule):
             if self.trainer is None:
                 raise ConfigError("data.stream is independent; it must be shared where no model gives its seeds.")
             seeds: list[int] = self.trainer.lightning_module.seeds  # type: ignore[assignment]
+            block = 4 * self.block_size * self.batch_size * self.n_features
+            require_memory("model.n_instances", len(seeds), DRAW_COPIES * block)
             generators = [generator_for(self.seed, INSTANCE, seed) for seed in seeds]
         return SparseStream(
             generators,

@@ -6,17 +6,20 @@ import textwrap
 from collections.abc import Mapping, Sequence
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 from matplotlib.patches import Polygon as PathPolygon
 from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
 from src.geometry import Polygons, find_polygons
-from src.palette import feature_color, geometry_color
+from src.palette import feature_color, geometry_color, tint
 from src.rates import Rate, rate, rates
 
 PANEL_INCHES = 3.2
@@ -84,7 +87,7 @@ def draw_gallery(axes: Axes, W: Float[Tensor, "instance 2 feature"], names: Sequ
     z = torch.complex(W[:, 0], W[:, 1])
     longest = z.gather(1, z.abs().argmax(dim=1, keepdim=True))
     z = z * (1j * longest.conj() / longest.abs().clamp(min=1e-12))
-    spokes, corners, colors = [], [], []
+    spokes, colors = [], []
     for i, (columns, is_learned, name) in enumerate(zip(z, learned, names, strict=True)):
         row, column = divmod(i, GALLERY_COLUMNS)
         center = complex(column, -row)
@@ -93,13 +96,8 @@ def draw_gallery(axes: Axes, W: Float[Tensor, "instance 2 feature"], names: Sequ
         colors += [geometry_color(name)] * len(tips)
         order = [j for j in columns.angle().argsort().tolist() if is_learned[j]]
         if order:
-            corners.append(
-                PathPolygon(
-                    [(tips[j].real, tips[j].imag) for j in order], facecolor=geometry_color(name), alpha=0.25, linewidth=0
-                )
-            )
-    for corner in corners:
-        axes.add_patch(corner)
+            outline = [(tips[j].real, tips[j].imag) for j in order]
+            axes.add_patch(PathPolygon(outline, facecolor=geometry_color(name), alpha=0.25, linewidth=0))
     axes.add_collection(LineCollection(spokes, colors=colors, linewidths=1.1))
     n_rows = math.ceil(len(names) / GALLERY_COLUMNS)
     axes.set(xlim=(-0.7, min(len(names), GALLERY_COLUMNS) - 0.3), ylim=(-n_rows + 0.3, 0.7), aspect="equal")
@@ -115,19 +113,20 @@ def gallery_figure(W: Float[Tensor, "instance 2 feature"], names: Sequence[str])
     figure = Figure(figsize=(0.5 * GALLERY_COLUMNS, 0.5 * n_rows + 0.9), dpi=100)
     axes = figure.add_axes((0.01, 0.01, 0.98, 1 - 0.85 / figure.get_figheight()))
     draw_gallery(axes, W[order], [names[i] for i in order])
-    figure.suptitle(f"the first {shown:,} of {len(names):,} instances", y=1 - 0.12 / figure.get_figheight(), fontsize=11)
+    title = f"the first {shown:,} of {len(names):,} instances"
+    figure.suptitle(title, y=1 - 0.12 / figure.get_figheight(), fontsize=11)
     figure.legend(
-        handles=[
-            PathPolygon([(0, 0)], facecolor=geometry_color(name), label=f"{name} {share}") for name, share in shares.items()
-        ],
-        loc="upper center", bbox_to_anchor=(0.5, 1 - 0.36 / figure.get_figheight()), ncols=4, frameon=False, fontsize=9,
+        handles=[_patch(geometry_color(name), f"{name} {share}") for name, share in shares.items()],
+        loc="upper center",
+        bbox_to_anchor=(0.5, 1 - 0.36 / figure.get_figheight()),
+        ncols=4,
+        frameon=False,
+        fontsize=9,
     )
     return figure
 
 
-def draw_shares(
-    axes: Axes, steps: Sequence[int], counts: Mapping[str, Sequence[int]], n_instances: int
-) -> None:
+def draw_shares(axes: Axes, steps: Sequence[int], counts: Mapping[str, Sequence[int]], n_instances: int) -> None:
     """Draw the share of each geometry against the training step, with its 95 % Wilson interval as a band."""
     ends: list[tuple[float, str, Rate]] = []
     for name, course in counts.items():
@@ -138,9 +137,14 @@ def draw_shares(
         ends.append((bands[-1].share, name, bands[-1]))
     ends.sort(reverse=True)
     axes.legend(
-        handles=[PathPolygon([(0, 0)], facecolor=geometry_color(name), label=f"{name}  {last}") for _, name, last in ends],
-        title="share after the last step (95 % interval)", fontsize=9, title_fontsize=9, frameon=False,
-        loc="center left", bbox_to_anchor=(1.01, 0.5), alignment="left",
+        handles=[_patch(geometry_color(name), f"{name}  {last}") for _, name, last in ends],
+        title="share after the last step (95 % interval)",
+        fontsize=9,
+        title_fontsize=9,
+        frameon=False,
+        loc="center left",
+        bbox_to_anchor=(1.01, 0.5),
+        alignment="left",
     )
     axes.set(xlabel="step", ylabel="share of instances", ylim=(-0.02, 1.02), xlim=(steps[0], max(steps[-1], 1)))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
@@ -157,45 +161,117 @@ def shares_figure(steps: Sequence[int], counts: Mapping[str, Sequence[int]], n_i
 
 
 def draw_rates(axes: Axes, outcomes: Mapping[str, Mapping[str, Rate]]) -> None:
-    """Draw one bar a cell, divided by geometry, with 95 % Wilson intervals as lines about the end of each share.
+    """Draw each cell's shares as points with their 95 % Wilson intervals, a line for each geometry.
 
     Args:
         outcomes: for each cell, by its name, the rate of each geometry.
     """
-    frequency: dict[str, float] = {}
-    for shares in outcomes.values():
+    y, ticks = 0.0, []
+    for k, shares in enumerate(outcomes.values()):
+        top = y
         for name, share in shares.items():
-            frequency[name] = frequency.get(name, 0.0) + share.share
-    order = sorted(frequency, key=lambda name: -frequency[name])
-    for y, shares in enumerate(outcomes.values()):
-        left = 0.0
-        for name in order:
-            share = shares.get(name)
-            if share is None:
-                continue
-            axes.barh(y, share.share, left=left, height=0.62, color=geometry_color(name), edgecolor="white")
-            if share.share > 0.045:
-                axes.text(left + share.share / 2, y, f"{share.share:.1%}", ha="center", va="center", fontsize=8, color="white")
-            left += share.share
-        for name, share in shares.items():
-            start = sum(shares[other].share for other in order[: order.index(name)] if other in shares)
-            if share.share < 0.999:
-                axes.plot([start + share.low, start + share.high], [y + 0.4, y + 0.4], color=geometry_color(name), lw=2)
-    axes.legend(
-        handles=[PathPolygon([(0, 0)], facecolor=geometry_color(name), label=name) for name in order],
-        loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=min(6, len(order)), frameon=False, fontsize=9,
-    )
-    axes.set(yticks=range(len(outcomes)), yticklabels=list(outcomes), xlim=(0, 1.005), xlabel="share of instances")
-    axes.set_ylim(len(outcomes) - 0.45, -0.55)
+            color = geometry_color(name)
+            axes.plot([share.low, share.high], [y, y], color=color, linewidth=2.2, solid_capstyle="butt")
+            axes.plot([share.share], [y], marker="o", markersize=6, color=color)
+            axes.text(
+                1.07,
+                y,
+                f"{share.share:.1%}",
+                color=color,
+                fontsize=8.5,
+                va="center",
+                ha="right",
+                transform=axes.get_yaxis_transform(),
+            )
+            axes.text(1.085, y, name, color=color, fontsize=8.5, va="center", transform=axes.get_yaxis_transform())
+            y += 1
+        ticks.append((top + y - 1) / 2)
+        if k % 2 == 0:
+            axes.axhspan(top - 0.7, y - 0.3, color="0.96", zorder=0, linewidth=0)
+        y += 0.4
+    axes.set(yticks=ticks, yticklabels=list(outcomes), xlim=(0, 1), xlabel="share of instances (95 % interval)")
+    axes.set_ylim(y - 0.7, -0.7)
     axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.grid(axis="x", color="0.9")
+    axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(left=False)
 
 
 def rates_figure(outcomes: Mapping[str, Mapping[str, Rate]]) -> Figure:
-    figure = Figure(figsize=(9, 1.3 + 0.42 * len(outcomes)), dpi=100, layout="constrained")
+    n_lines = sum(map(len, outcomes.values())) + 0.4 * len(outcomes)
+    figure = Figure(figsize=(9.5, 0.8 + 0.2 * n_lines), dpi=100, layout="constrained")
     draw_rates(figure.subplots(), outcomes)
     return figure
+
+
+def draw_basin(
+    axes: Axes,
+    outcomes: Sequence[Sequence[str]],
+    reach: float,
+    column: int,
+    initial_W: Float[Tensor, "2 feature"],
+) -> None:
+    """Draw a plane of initial columns, each point in the colour of what training from it ended in.
+
+    Args:
+        outcomes: [row][column] from the bottom left: a geometry, or `pentagon without <feature>`.
+        reach: half the side of the square.
+        column: the feature whose initial column is the point.
+        initial_W: the seed's own columns; all but `column` are the same at every point.
+    """
+    flat = [name for row in outcomes for name in row]
+    shares = rates(flat)
+    colors = {name: outcome_color(name) for name in shares}
+    pixels = [[to_rgb(colors[name]) for name in row] for row in outcomes]
+    axes.imshow(pixels, origin="lower", extent=(-reach, reach, -reach, reach), interpolation="nearest")
+    for i, (x, y) in enumerate(initial_W.T.tolist()):
+        if i == column:
+            axes.plot([x], [y], marker="*", markersize=13, color="white", markeredgecolor="black")
+            continue
+        axes.plot([0, x], [0, y], color="black", linewidth=1.4)
+        axes.plot([x], [y], marker="o", markersize=13, color="white", markeredgecolor="black")
+        axes.text(x, y, str(i), ha="center", va="center", fontsize=8)
+    order = sorted(shares, key=lambda name: (name.startswith("pentagon without"), name))
+    handles: list[Artist] = [_patch(colors[name], f"{name}  {shares[name].share:.1%}") for name in order]
+    handles.append(Line2D([], [], marker="o", color="black", markerfacecolor="white", label="the other columns' start"))
+    handles.append(
+        Line2D(
+            [],
+            [],
+            marker="*",
+            linestyle="",
+            color="black",
+            markerfacecolor="white",
+            markersize=12,
+            label=f"column {column}'s own start",
+        )
+    )
+    axes.legend(handles=handles, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
+    axes.set(xlim=(-reach, reach), ylim=(-reach, reach))
+    axes.set_xlabel(f"initial column {column}, first hidden dimension")
+    axes.set_ylabel(f"initial column {column}, second hidden dimension")
+
+
+def outcome_color(name: str) -> str:
+    """The tint of the feature that a pentagon leaves out, or the colour of the geometry."""
+    _, without, feature = name.partition("pentagon without ")
+    return tint(feature_color(int(feature))) if without and feature.isdecimal() else geometry_color(name)
+
+
+def basin_figure(
+    outcomes: Sequence[Sequence[str]], reach: float, column: int, initial_W: Float[Tensor, "2 feature"], title: str
+) -> Figure:
+    figure = Figure(figsize=(9, 6.3), dpi=110, layout="constrained")
+    axes = figure.subplots()
+    draw_basin(axes, outcomes, reach, column, initial_W)
+    axes.set_title(title, fontsize=11)
+    return figure
+
+
+def _patch(color: str, label: str) -> PathPolygon:
+    """An entry of a legend."""
+    return PathPolygon([(0, 0)], facecolor=color, label=label)
 
 
 def png(figure: Figure) -> bytes:

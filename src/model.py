@@ -19,12 +19,15 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from src import objective
 from src.data import N_SEEDS, Chunk
 from src.errors import ConfigError, NonFiniteError, require
+from src.memory import require_memory
 from src.metrics import PopulationLoss, PopulationLossValue
 
 # Optimizers whose step mixes the entries of a parameter, so that an instance would feel its neighbours.
 COUPLING_OPTIMIZERS = (torch.optim.LBFGS, torch.optim.Adafactor)
 HOOKS = ("encode", "decode", "forward", "feature_losses")  # the methods that make a variant's loss
 MAX_ENTRIES = 2**18  # of x' at a time when a whole distribution is evaluated: 1 MiB of float32, which stays in cache
+STATE_COPIES = 6  # of the parameters: themselves, gradients, two moments of Adam, and temporaries of a step
+BYTES_OF_A_ROW = 6 * 1024  # Python's for one instance: its name, seed and row of the census
 N_NAMED = 5  # how many instances an error message names before it only counts them
 
 
@@ -72,6 +75,8 @@ class ToyModel(LightningModule):
         require(n_features >= 1, "model.n_features", n_features, "at least 1")
         require(n_hidden >= 1, "model.n_hidden", n_hidden, "at least 1")
         require(n_instances >= 1, "model.n_instances", n_instances, "at least 1")
+        parameters = 4 * n_features * (n_hidden + 1)
+        require_memory("model.n_instances", n_instances, STATE_COPIES * parameters + BYTES_OF_A_ROW)
         last = N_SEEDS - n_instances
         require(0 <= first_seed <= last, "model.first_seed", first_seed, f"from 0 to {last}")
         require(init_std is None or init_std > 0, "model.init_std", init_std, "positive, or null for Xavier's")

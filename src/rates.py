@@ -11,7 +11,7 @@ CONFIDENCE = 0.95
 class Rate(NamedTuple):
     """`count` of `n`, and the 95 % Wilson interval of the share."""
 
-    count: int
+    count: int  # type: ignore[assignment]  # hides a tuple's own `count`
     n: int
     low: float
     high: float
@@ -60,8 +60,8 @@ def rates(names: Sequence[str]) -> dict[str, Rate]:
 def paired_difference(first: Sequence[bool], second: Sequence[bool]) -> Difference:
     """How much oftener `first` holds than `second`, subject by subject.
 
-    Only subjects in which the two differ tell them apart: of d such, the number in which `first` holds is binomial, with
-    probability 1/2 if there is no difference.
+    Only subjects in which the two differ tell them apart: of d such, the number in which `first` holds is binomial,
+    with probability 1/2 if there is no difference.
     """
     from scipy.stats import binomtest  # noqa: PLC0415
 

@@ -1,8 +1,10 @@
-"""A grid of overrides and shards of seeds, each cell a `fit` of its own: `python -m src.sweep --config ... --grid key=[...]`.
+"""A grid of overrides and shards of seeds, each cell a `fit` of its own.
 
-Every combination of the grid's values is a cell. A cell is a run folder, `<out>/<cell>/<shard>`, made by the command line
-of `src.cli`. A cell that is finished is skipped, an interrupted one goes on from its checkpoint, and one that fails is
-reported while the others run. Afterwards, and after each cell, `<out>/rates.csv` holds one table of shares with intervals.
+    python -m src.sweep --config configs/seeds.yaml --grid data.n_features=[4,5,6,7,8]
+
+Every combination of the grid's values is a cell. A cell is a run folder, `<out>/<cell>/<shard>`, made by the command
+line of `src.cli`. A cell that is finished is skipped, an interrupted one goes on from its checkpoint, and one that
+fails is reported while the others run. After each cell `<out>/rates.csv` is the one table of shares with intervals.
 """
 
 import argparse
@@ -17,6 +19,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -35,11 +38,7 @@ from src.runs import CENSUS, CHECKPOINT, CONFIG, RATES, RATES_PICTURE, read_rows
 from src.tables import geometry_rows, geometry_table
 
 INTERRUPTED = 128 + signal.SIGINT
-EPILOG = """Everything else goes to `python -m src.cli fit`, in every cell. For example:
-
-  python -m src.sweep --config configs/seeds.yaml --grid data.n_features=[4,5,6,7,8]
-  python -m src.sweep --config configs/seeds.yaml --grid config=[configs/optimizers/sgd.yaml,configs/optimizers/adam.yaml]
-"""
+EPILOG = "Everything else goes to `python -m src.cli fit`, in every cell. The key `config` composes another config."
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,12 @@ class Cell:
         path = self.folder / CONFIG
         if path.is_file():
             found = yaml.safe_load(path.read_text())
-            require(_settings(found) == _settings(self.config), "--out", self.folder, "a folder without a run of other settings")
+            require(
+                _settings(found) == _settings(self.config),
+                "--out",
+                self.folder,
+                "a folder without a run of other settings",
+            )
 
 
 Engine = Callable[[Sequence[Cell], int], Iterator[tuple[Cell, int]]]
@@ -128,7 +132,9 @@ def parse_grid(texts: Sequence[str]) -> dict[str, list[str]]:
     return dict(sorted(grid.items(), key=lambda item: item[0] != "config"))
 
 
-def cells_of(arguments: list[str], grid: dict[str, list[str]], n_shards: int, out: Path | None) -> tuple[Path, list[Cell]]:
+def cells_of(
+    arguments: list[str], grid: dict[str, list[str]], n_shards: int, out: Path | None
+) -> tuple[Path, list[Cell]]:
     """Every cell of a sweep, each built once to see that it will run.
 
     Args:
@@ -165,7 +171,7 @@ def cells_of(arguments: list[str], grid: dict[str, list[str]], n_shards: int, ou
 
 def _short(key: str, grid: dict[str, list[str]]) -> str:
     """The last part of a key, or all of it where two keys of the grid end alike."""
-    last = key.split(".")[-1]
+    last = key.rsplit(".", maxsplit=1)[-1]
     return last if sum(other.split(".")[-1] == last for other in grid) == 1 else key
 
 
@@ -177,9 +183,10 @@ def _shards(model: dict[str, Any], n_shards: int) -> dict[str, dict[str, Any]]:
     """The model's settings that give each shard its seeds, by the shard's name."""
     if n_shards == 1:
         return {"all": {}}
-    seeds, first = model.get("seeds"), model.get("first_seed")
-    count = len(seeds) if seeds else model.get("n_instances")
-    require(count is not None and first is not None, "--shards", n_shards, "1, as this model gives no seeds to divide")
+    divisible = "n_instances" in model and "seeds" in model
+    require(divisible, "--shards", n_shards, "1, as this model gives no seeds to divide")
+    seeds, first, count = model["seeds"], model["first_seed"], model["n_instances"]
+    count = len(seeds) if seeds else count
     require(n_shards <= count, "--shards", n_shards, f"from 1 to {count}, the number of seeds")
     shards: dict[str, dict[str, Any]] = {}
     for start, stop in itertools.pairwise(count * k // n_shards for k in range(n_shards + 1)):
@@ -194,8 +201,8 @@ def _shards(model: dict[str, Any], n_shards: int) -> dict[str, dict[str, Any]]:
 def run_local(cells: Sequence[Cell], n_jobs: int) -> Iterator[tuple[Cell, int]]:
     """Run the cells on this machine, `n_jobs` at a time; yield each with its exit status as it ends.
 
-    Another engine is another function of this signature. What a cell prints goes to `Cell.output`. An
-    exception thrown in, Ctrl-C for one, interrupts the running cells, which save a checkpoint, and waits for them.
+    Another engine is another function of this signature. What a cell prints goes to `Cell.output`. When this process is
+    told to stop, the running cells are interrupted, each saves a checkpoint, and they are waited for.
     """
     running: set[subprocess.Popen[bytes]] = set()
     stopped = threading.Event()
@@ -246,7 +253,7 @@ def merge(out: Path, cells: Sequence[Cell]) -> dict[str, list[dict[str, str]]]:
     return censuses
 
 
-def sweep(out: Path, cells: Sequence[Cell], n_jobs: int, engine: Engine = run_local) -> int:
+def sweep(out: Path, cells: Sequence[Cell], n_jobs: int, engine: Engine) -> int:
     """Run what is not finished, with a progress bar, and merge; return the exit status: 1 if a cell failed."""
     due = [cell for cell in cells if not cell.is_finished]
     failures: list[str] = []
@@ -264,13 +271,17 @@ def sweep(out: Path, cells: Sequence[Cell], n_jobs: int, engine: Engine = run_lo
         console.print(geometry_table(censuses))
         console.print(f"merged table: {out / RATES}   picture: {out / RATES_PICTURE}", markup=False, soft_wrap=True)
     if failures:
-        print(f"error: {len(failures)} of {len(cells)} cells failed; the same command runs them again.", file=sys.stderr)
+        print(
+            f"error: {len(failures)} of {len(cells)} cells failed; the same command runs them again.", file=sys.stderr
+        )
     return 1 if failures else 0
 
 
 def _progress_bar(console: Console) -> Progress:
     columns = (TextColumn("cells"), MofNCompleteColumn(), BarColumn(bar_width=20), TimeElapsedColumn())
-    return Progress(*columns, TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.description}"), console=console)
+    return Progress(
+        *columns, TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.description}"), console=console
+    )
 
 
 def _last_line(cell: Cell) -> str:
@@ -278,34 +289,66 @@ def _last_line(cell: Cell) -> str:
     return lines[-1].removeprefix("error: ") if lines else "no output"
 
 
+class _Stopped(BaseException):
+    """This process was told to stop, by this signal."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Ctrl-C and SIGTERM raise `_Stopped`, once; after that they do what they did before."""
+    if threading.current_thread() is not threading.main_thread():  # the only one that may set handlers
+        yield
+        return
+    before: dict[int, Any] = {}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def stop(number: int, frame: Any) -> None:
+        restore()
+        raise _Stopped(number)
+
+    before.update({number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)})
+    try:
+        yield
+    finally:
+        restore()
+
+
 class _Arguments(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise ConfigError(message)
 
 
-def main(args: list[str] | None = None) -> int:
-    """Run a sweep; return its exit status: 2 for a bad setting, 1 if a cell failed, 130 if interrupted."""
+def main(args: list[str] | None = None, engine: Engine = run_local) -> int:
+    """Run a sweep; return its exit status: 2 for a bad setting, 1 if a cell failed, 130 after Ctrl-C."""
     cli.quiet()
     parser = _Arguments("python -m src.sweep", description=__doc__, allow_abbrev=False, epilog=EPILOG)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--grid", action="append", default=[], metavar="KEY=[V,...]", help="values of a setting; repeatable")
+    parser.add_argument(
+        "--grid", action="append", default=[], metavar="KEY=[V,...]", help="values of a setting; repeatable"
+    )
     parser.add_argument("--shards", type=int, default=1, help="runs into which the seeds of a cell are divided")
     parser.add_argument("--jobs", type=int, default=1, help="cells that run at a time")
     parser.add_argument("--out", type=Path, help="the sweep's folder; by default <save_dir>/<experiment>_sweep")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         options, arguments = parser.parse_known_args(args)
         require(bool(options.grid) or options.shards != 1, "--grid", "missing", "given, or --shards, or both")
         require(options.shards >= 1, "--shards", options.shards, "at least 1")
         require(options.jobs >= 1, "--jobs", options.jobs, "at least 1")
         out, cells = cells_of(arguments, parse_grid(options.grid), options.shards, options.out)
-        return sweep(out, cells, options.jobs)
+        with _stoppable():
+            return sweep(out, cells, options.jobs, engine)
     except (ConfigError, MisconfigurationException) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except _Stopped as stop:
         print("Stopped. The same command skips what is finished and goes on with the rest.", file=sys.stderr)
-        return INTERRUPTED
+        return 128 + stop.number
 
 
 if __name__ == "__main__":

@@ -9,15 +9,25 @@ from tests.running import ROOT
 
 LAYERS = [
     {"src.errors", "src.palette", "src.rates"},
-    {"src.geometry", "src.objective"},
+    {"src.geometry", "src.objective", "src.memory"},
     {"src.metrics", "src.data", "src.terminal"},
     {"src.model", "src.figures", "src.runs", "src.charts", "src.tables"},
-    {"callbacks.recorder"},
+    {"callbacks.recorder", "src.initialisations"},
     {"callbacks.*"},
     {"src.cli"},
     {"src.sweep"},
 ]
-PURE = ("src.errors", "src.palette", "src.rates", "src.geometry", "src.objective", "src.terminal", "src.figures")
+PURE = (
+    "src.errors",
+    "src.palette",
+    "src.rates",
+    "src.geometry",
+    "src.objective",
+    "src.memory",
+    "src.tables",
+    "src.terminal",
+    "src.figures",
+)
 NEVER_IN_PURE = ("lightning", "torchmetrics", "tensorboard")
 
 

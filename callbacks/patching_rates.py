@@ -1,0 +1,105 @@
+"""What patched columns did, arm by arm, and whether a hexagon donor does better than its controls."""
+
+from typing import Any
+
+from lightning import Callback, LightningModule, Trainer
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+from src.charts import charts_of
+from src.errors import require
+from src.figures import png, rates_figure
+from src.geometry import Polygons, find_polygons
+from src.initialisations import CONTROLS, Patch, PatchingArms
+from src.rates import Difference, paired_difference, rate, rates
+from src.runs import PATCHING, PATCHING_PICTURE, run_folder, write_rows, write_whole
+
+SAME, ANOTHER = "pentagon, same left out", "pentagon, another left out"
+
+
+class PatchingRates(Callback):
+    """After training a `PatchingArms`: shares of outcomes by arm, as a table, `patching.csv` and image `patching`.
+
+    The hexagon arm is compared with each control over the same recipients: the difference in the share of hexagons,
+    with its interval and an exact McNemar test. The picture is also `patching.png` in the run folder.
+
+    Raises:
+        ConfigError: if the model is no `PatchingArms`.
+    """
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        is_arms = isinstance(pl_module, PatchingArms)
+        require(is_arms, "model", type(pl_module).__name__, "a PatchingArms, for callbacks.patching_rates")
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, PatchingArms)
+        outcomes = by_arm(pl_module.patches, find_polygons(pl_module.W.cpu()))
+        rows: list[dict[str, Any]] = [
+            {"arm": arm, "outcome": outcome, **share._asdict(), "share": share.share}
+            for arm, names in outcomes.items()
+            for outcome, share in rates(names).items()
+        ]
+        write_rows(run_folder(trainer) / PATCHING, rows)
+        picture = png(rates_figure({arm: rates(names) for arm, names in outcomes.items()}))
+        write_whole(run_folder(trainer) / PATCHING_PICTURE, picture)
+        charts_of(trainer).add_png("patching", picture, trainer.global_step)
+        console = Console()
+        console.print(arms_table(outcomes))
+        for sentence in verdicts(outcomes):
+            console.print(sentence, highlight=False, soft_wrap=True)
+
+
+def by_arm(patches: list[Patch], polygons: Polygons) -> dict[str, list[str]]:
+    """Each recipient's outcome, in the same order in every arm; pentagons by whether the same feature is left out."""
+    outcomes: dict[str, list[str]] = {}
+    for patch, name, learned in zip(patches, polygons.names, polygons.learned.tolist(), strict=True):
+        left_out = [i for i, is_learned in enumerate(learned) if not is_learned]
+        outcome = (SAME if left_out == [patch.column] else ANOTHER) if name == "pentagon" else name
+        outcomes.setdefault(patch.arm, []).append(outcome)
+    return outcomes
+
+
+def arms_table(outcomes: dict[str, list[str]]) -> Table:
+    n = len(next(iter(outcomes.values())))
+    table = Table(title=f"{n:,} pentagon seeds, their unlearned column patched", box=SIMPLE, pad_edge=False)
+    for heading in ("arm", "hexagon (95 % interval)", "pentagon: same out", "another out", "other"):
+        table.add_column(heading, justify="left" if heading == "arm" else "right")
+    for arm, names in outcomes.items():
+        same, another, hexagon = (names.count(outcome) for outcome in (SAME, ANOTHER, "hexagon"))
+        cells = (
+            str(rate(hexagon, n)),
+            f"{same / n:.1%}",
+            f"{another / n:.1%}",
+            f"{(n - same - another - hexagon) / n:.1%}",
+        )
+        table.add_row(arm, *cells)
+    return table
+
+
+def verdicts(outcomes: dict[str, list[str]]) -> list[str]:
+    """A sentence on the identity arm, and one for each control of the hexagon arm."""
+    sentences = []
+    if "identity" in outcomes:
+        n, kept = len(outcomes["identity"]), outcomes["identity"].count(SAME)
+        sentences.append(
+            f"identity: {kept:,} of {n:,} outcomes are as in the census"
+            + ("." if kept == n else ": the others show that the settings differ, or how sensitive an outcome is.")
+        )
+    for control in CONTROLS:
+        if control in outcomes and "hexagon" in outcomes:
+            difference = compare(outcomes["hexagon"], outcomes[control])
+            better = (
+                "does better than"
+                if difference.low > 0
+                else "does worse than"
+                if difference.high < 0
+                else ("is not shown to differ from")
+            )
+            sentences.append(f"A hexagon donor {better} the control '{control}': {difference}.")
+    return sentences
+
+
+def compare(first: list[str], second: list[str]) -> Difference:
+    """How much oftener the first arm ends in a hexagon than the second."""
+    return paired_difference([name == "hexagon" for name in first], [name == "hexagon" for name in second])

@@ -1,0 +1,53 @@
+import re
+from pathlib import Path
+
+import psutil
+import pytest
+
+from src import memory
+from src.data import SparseFeatures
+from src.errors import ConfigError
+from src.memory import free_bytes, require_memory
+from src.model import ReLUOutputModel
+from tests.running import fit
+
+
+def test_what_fits_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "free_bytes", lambda: 10 * 2**30)
+    require_memory("model.n_instances", 9, 2**30)
+    message = (
+        "model.n_instances is 10; it must be at most 9, as many as fit: each takes 1,048,576 KiB with these settings, "
+        "and 9.0 GiB of memory are free."
+    )
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
+        require_memory("model.n_instances", 10, 2**30)
+
+
+def test_the_number_that_it_says_fits_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "free_bytes", lambda: 2**20)
+    with pytest.raises(ConfigError) as refusal:
+        ReLUOutputModel(6, n_instances=100_000)
+    (fits,) = re.findall(r"at most (\d+)", str(refusal.value))
+    ReLUOutputModel(6, n_instances=int(fits))
+    with pytest.raises(ConfigError):
+        ReLUOutputModel(6, n_instances=int(fits) + 1)
+
+
+def test_data_of_their_own_take_more_and_are_refused_before_they_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = ReLUOutputModel(6, n_instances=100)
+    monkeypatch.setattr(memory, "free_bytes", lambda: 50 * 2**20)
+    data = SparseFeatures(6, stream="independent", validation_size=20)
+    with pytest.raises(ConfigError, match=r"model.n_instances is 100; it must be at most \d+, as many as fit"):
+        fit(model, max_steps=1, data=data)
+    fit(model, max_steps=1)  # with shared data there is room
+
+
+def test_a_container_with_less_than_the_machine_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    available = psutil.virtual_memory().available
+    assert free_bytes() == pytest.approx(available, rel=0.2)  # without files, the machine's
+    (tmp_path / "memory.max").write_text("1000000\n")
+    (tmp_path / "memory.current").write_text("300000\n")
+    assert free_bytes() == 700_000
+    (tmp_path / "memory.max").write_text("max\n")
+    assert free_bytes() == pytest.approx(available, rel=0.2)

@@ -1,0 +1,253 @@
+"""Sweeps in this process, cell by cell, but for the slow tests, which start real ones."""
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from src import cli, sweep
+from src.errors import ConfigError
+from src.runs import CENSUS, CHECKPOINT, CONFIG, RATES, RATES_PICTURE, read_rows
+from src.sweep import Cell, parse_grid
+from tests.running import ROOT, SMALL_VALIDATION
+
+CALLBACKS = [{"class_path": f"callbacks.{name}"} for name in ("census.Census", "last_checkpoint.LastCheckpoint")]
+BASE = [
+    f"--config={ROOT}/configs/seeds.yaml",
+    f"--trainer.callbacks={json.dumps(CALLBACKS)}",
+    "--model.n_instances=5",
+    "--trainer.max_steps=20",
+    f"--data.validation_size={SMALL_VALIDATION}",
+]
+
+
+class Engine:
+    """Runs cells in this process; remembers which, and fails those of one name."""
+
+    def __init__(self, fails: str = "") -> None:
+        self.fails = fails
+        self.ran: list[str] = []
+
+    def __call__(self, cells: Sequence[Cell], n_jobs: int) -> Iterator[tuple[Cell, int]]:
+        for cell in cells:
+            self.ran.append(f"{cell.name}/{cell.folder.name}")
+            if cell.name == self.fails:
+                cell.output.parent.mkdir(parents=True, exist_ok=True)
+                cell.output.write_text("a line\nerror: it went wrong.\n")
+                yield cell, 1
+            else:
+                yield cell, cli.main(["fit", *cell.arguments, *cell.resumption])
+
+
+def run(folder: Path, *arguments: str, engine: Engine | None = None) -> int:
+    return sweep.main([*BASE, f"--out={folder}", *arguments], engine or Engine())
+
+
+def test_every_combination_is_a_run_folder_and_the_rates_are_one_table(tmp_path: Path) -> None:
+    grids = ["--grid=data.n_features=[4,5]", "--grid=model.optimizer.init_args.lr=[0.01,0.001]"]
+    assert run(tmp_path, *grids) == 0
+    names = [f"n_features={n}, lr={lr}" for n in (4, 5) for lr in ("0.01", "0.001")]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == sorted(names)
+    rows = read_rows(tmp_path / RATES)
+    assert {(row["data.n_features"], row["model.optimizer.init_args.lr"]) for row in rows} == {
+        (n, lr) for n in ("4", "5") for lr in ("0.01", "0.001")
+    }
+    for name in names:
+        n_features, rate = re.findall(r"[\d.]+", name)
+        own = [r for r in rows if (r["data.n_features"], r["model.optimizer.init_args.lr"]) == (n_features, rate)]
+        assert sum(int(row["count"]) for row in own) == 5
+        assert f"lr: {rate}" in (tmp_path / name / "all" / "config.yaml").read_text()
+    assert (tmp_path / RATES_PICTURE).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_finished_cell_is_skipped_and_a_missing_one_run(tmp_path: Path) -> None:
+    grid = "--grid=data.n_features=[4,5]"
+    assert run(tmp_path, grid) == 0
+    table = (tmp_path / RATES).read_text()
+    again = Engine()
+    assert run(tmp_path, grid, engine=again) == 0
+    assert again.ran == []
+    (tmp_path / "n_features=5" / "all" / CENSUS).unlink()
+    again = Engine()
+    assert run(tmp_path, grid, engine=again) == 0
+    assert again.ran == ["n_features=5/all"]
+    assert (tmp_path / RATES).read_text() == table
+
+
+def test_shards_together_are_the_census_of_the_whole(tmp_path: Path) -> None:
+    engine = Engine()
+    assert run(tmp_path / "parts", "--shards=2", "--model.first_seed=3", engine=engine) == 0
+    assert engine.ran == ["seeds/seed_3_to_4", "seeds/seed_5_to_7"]
+    assert run(tmp_path / "whole", "--grid=model.first_seed=[3]") == 0
+    parts = [
+        row for shard in ("seed_3_to_4", "seed_5_to_7") for row in read_rows(tmp_path / "parts/seeds" / shard / CENSUS)
+    ]
+    whole = read_rows(tmp_path / "whole/first_seed=3/all" / CENSUS)
+    for part, row in zip(parts, whole, strict=True):
+        assert (part["seed"], part["geometry"]) == (row["seed"], row["geometry"])
+        # Another stack size sums in another order: twenty steps of 1e-3 keep that small.
+        assert float(part["frobenius_norm"]) == pytest.approx(float(row["frobenius_norm"]), abs=1e-5)
+    (rate,) = read_rows(tmp_path / "parts" / RATES)
+    assert rate["n"] == "5"
+
+
+def test_a_list_of_seeds_is_divided_too(tmp_path: Path) -> None:
+    engine = Engine()
+    assert run(tmp_path, "--shards=3", "--model.n_instances=1", "--model.seeds=[8,2,9,4]", engine=engine) == 0
+    assert engine.ran == ["seeds/seeds_0_to_0", "seeds/seeds_1_to_1", "seeds/seeds_2_to_3"]
+    rows = read_rows(tmp_path / "seeds" / "seeds_2_to_3" / CENSUS)
+    assert [row["seed"] for row in rows] == ["9", "4"]
+
+
+def test_configs_are_a_grid_key_and_come_before_other_overrides(tmp_path: Path) -> None:
+    """The same initialisations and the same stream for all: every optimizer's first record is the same."""
+    overlays = [f"{ROOT}/configs/optimizers/{name}.yaml" for name in ("sgd", "adam")]
+    grids = ["--grid=model.optimizer.init_args.lr=[0.5]", f"--grid=config=[{','.join(overlays)}]"]
+    assert run(tmp_path, *grids) == 0
+    for name, optimizer in (("sgd", "SGD"), ("adam", "Adam")):
+        text = (tmp_path / f"config={name}, lr=0.5" / "all" / "config.yaml").read_text()
+        assert f"torch.optim.{optimizer}\n" in text
+        assert "lr: 0.5" in text
+
+
+def test_a_cell_that_fails_is_reported_and_the_others_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    engine = Engine(fails="n_features=4")
+    assert run(tmp_path, "--grid=data.n_features=[4,5]", engine=engine) == 1
+    out, err = capsys.readouterr()
+    assert engine.ran == ["n_features=4/all", "n_features=5/all"]
+    assert "failed: n_features=4 (all): exit status 1: it went wrong." in out
+    assert err == "error: 1 of 2 cells failed; the same command runs them again.\n"
+    assert {row["data.n_features"] for row in read_rows(tmp_path / RATES)} == {"5"}
+    again = Engine()
+    assert run(tmp_path, "--grid=data.n_features=[4,5]", engine=again) == 0
+    assert again.ran == ["n_features=4/all"]
+
+
+def test_an_interrupted_cell_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+    grid = "--grid=data.n_features=[4]"
+    assert run(tmp_path / "whole", grid) == 0
+    _, (cell,) = sweep.cells_of([*BASE], {"data.n_features": ["4"]}, 1, tmp_path / "part")
+    assert cell.resumption == []
+    assert cli.main(["fit", *cell.arguments, "--trainer.max_steps=8"]) == 0
+    (cell.folder / CENSUS).unlink()
+    (cell.folder / CONFIG).unlink()
+    assert cell.resumption == [f"--ckpt_path={cell.folder / CHECKPOINT}"]
+    assert run(tmp_path / "part", grid) == 0
+    assert (cell.folder / CENSUS).read_text() == (tmp_path / "whole/n_features=4/all" / CENSUS).read_text()
+    assert cell.resumption == []  # nothing is left to do
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--grid=data.n_featurez=[4]"], "n_featurez"),
+        (["--grid=model.optimizer.init_args.lrr=[4]"], "lrr"),
+        (["--grid=nonsense=[1]"], "nonsense"),
+        (
+            ["--grid=data.n_features=[]"],
+            "--grid is data.n_features=[]; it must be key=[value,...] with",
+        ),
+        (
+            ["--grid=data.n_features=4"],
+            "--grid is data.n_features=4; it must be key=[value,...] with at least",
+        ),
+        (["--grid=data.n_features"], "--grid is data.n_features; it must be key=[value,...] with at least one value."),
+        (["--grid=data.n_features=[4"], "--grid is data.n_features=[4; it must be"),
+        (["--grid=[4]"], "--grid is [4]; it must be key=[value,...] with at least one value."),
+        (["--grid=data.n_features=[4,4]"], "it must be a list of different values."),
+        (["--grid=data.seed=[1]", "--grid=data.seed=[2]"], "it must be the only one for data.seed."),
+        (["--grid=data.feature_probability=[0.1,2]"], "data.feature_probability is 2.0; it must be in (0, 1]."),
+        (["--grid=model.n_instances=[0]"], "model.n_instances is 0; it must be at least 1."),
+        (["--grid=model.optimizer.init_args.lr=[-1]"], "model.optimizer is refused by torch"),
+        (["--grid=config=[no.yaml]"], "no.yaml"),
+        ([], "--grid is missing; it must be given, or --shards, or both."),
+        (["--shards=0"], "--shards is 0; it must be at least 1."),
+        (["--shards=6"], "--shards is 6; it must be from 1 to 5, the number of seeds."),
+        (["--shards=two"], "argument --shards: invalid int value: 'two'"),
+        (["--shards=2", "--jobs=0"], "--jobs is 0; it must be at least 1."),
+        (["--shards=2", "--trainer.logger=false"], "trainer.logger is False"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_a_bad_sweep_is_refused_before_anything_runs(
+    arguments: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine = Engine()
+    assert run(tmp_path / "sweep", *arguments, engine=engine) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: ")
+    assert sentence in err
+    assert err.count("\n") == 1
+    assert engine.ran == []
+    assert not (tmp_path / "sweep").exists()
+
+
+def test_a_folder_with_a_run_of_other_settings_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tmp_path, "--grid=data.n_features=[4]") == 0
+    capsys.readouterr()
+    assert run(tmp_path, "--grid=data.n_features=[4]", "--trainer.max_steps=21") == 2
+    err = capsys.readouterr().err
+    assert f"--out is {tmp_path}/n_features=4/all; it must be a folder without a run of other settings." in err
+
+
+def test_grid_values_are_passed_on_as_they_are_written() -> None:
+    grid = parse_grid(["a.b=[1e-3,0.1,true,null,x y]", "config=[one.yaml]", "c=[[1,2],[3]]"])
+    assert grid == {"config": ["one.yaml"], "a.b": ["1e-3", "0.1", "true", "null", "x y"], "c": ["[1, 2]", "[3]"]}
+
+
+def test_two_keys_that_end_alike_are_told_apart(tmp_path: Path) -> None:
+    arguments = [*BASE, "--trainer.logger.init_args.save_dir=x"]
+    out, cells = sweep.cells_of(arguments, {"data.seed": ["1"], "model.init_std": ["0.1"]}, 1, None)
+    assert (out, cells[0].name) == (Path("x/seeds_sweep"), "seed=1, init_std=0.1")
+    assert sweep._short("data.seed", {"data.seed": [], "other.seed": []}) == "data.seed"
+
+
+def test_a_refused_grid_is_a_config_error() -> None:
+    with pytest.raises(ConfigError):
+        parse_grid(["a=[]"])
+
+
+COMMAND = [sys.executable, "-m", "src.sweep", *BASE]
+
+
+@pytest.mark.slow
+def test_a_sweep_runs_two_cells_at_a_time_and_survives_one_that_diverges(tmp_path: Path) -> None:
+    sgd = f"--config={ROOT}/configs/optimizers/sgd.yaml"
+    grid = ["--grid=model.optimizer.init_args.lr=[1,1e6]", "--jobs=2", "--data.block_size=1", f"--out={tmp_path}"]
+    done = subprocess.run([*COMMAND, sgd, *grid], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "failed: lr=1e6 (all): exit status 1: The loss became non-finite at step" in done.stdout
+    assert done.stderr == "error: 1 of 2 cells failed; the same command runs them again.\n"
+    with (tmp_path / RATES).open(newline="") as file:
+        assert {row["model.optimizer.init_args.lr"] for row in csv.DictReader(file)} == {"1"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_sweep_saves_its_cells_and_goes_on(number: int, tmp_path: Path) -> None:
+    def command(folder: Path) -> list[str]:
+        return [*COMMAND, "--trainer.max_steps=20000", "--grid=data.n_features=[4]", f"--out={folder}"]
+
+    cell = tmp_path / "part/n_features=4/all"
+    sweeping = subprocess.Popen(command(tmp_path / "part"), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    while not (cell / CHECKPOINT).is_file() and sweeping.poll() is None:
+        time.sleep(0.01)
+    sweeping.send_signal(number)
+    _, err = sweeping.communicate(timeout=60)
+    assert sweeping.returncode == 128 + number
+    assert b"Stopped. The same command skips what is finished" in err
+    assert not (cell / CENSUS).exists()
+    for folder in ("part", "whole"):
+        subprocess.run(command(tmp_path / folder), cwd=ROOT, check=True, capture_output=True)
+    assert "Stopped at step" not in (cell.parent / "all.txt").read_text()
+    assert (cell / CENSUS).read_text() == (tmp_path / "whole/n_features=4/all" / CENSUS).read_text()
+    assert os.path.getsize(cell / CHECKPOINT) > 0

@@ -1,0 +1,66 @@
+from typing import Any
+
+from rich.console import Console
+
+from src.tables import geometry_rows, geometry_table, median_of
+
+
+def row(geometry: str, loss: float, norm: float, unlearned_norm: str = "", unlearned_angle: str = "") -> dict[str, Any]:
+    return {
+        "geometry": geometry,
+        "loss": loss,
+        "frobenius_norm": norm,
+        "n_learned": 5,
+        "unlearned_norm": unlearned_norm,
+        "unlearned_angle": unlearned_angle,
+    }
+
+
+CENSUS = [
+    row("pentagon", 1.0, 2.0, "0.2 0.4", "1.0 3.0"),
+    row("pentagon", 2.0, 2.0, "0.6", "5.0"),
+    row("hexagon", 4.0, 3.0),
+    row("pentagon", 3.0, 5.0, "0.8", "7.0"),
+]
+
+
+def test_a_geometry_has_its_share_and_what_its_members_have_in_common() -> None:
+    pentagon, hexagon = geometry_rows(CENSUS)
+    assert (pentagon["geometry"], pentagon["count"], pentagon["n"], pentagon["share"]) == ("pentagon", 3, 4, 0.75)
+    assert pentagon["low"] < 0.75 < pentagon["high"]
+    assert (pentagon["loss"], pentagon["frobenius_norm"], pentagon["n_learned"]) == (2.0, 3.0, 5.0)
+    assert (pentagon["unlearned_norm"], pentagon["unlearned_angle"]) == (0.5, 4.0)
+    assert (hexagon["geometry"], hexagon["count"], hexagon["unlearned_norm"]) == ("hexagon", 1, None)
+
+
+def test_rows_read_from_a_file_count_like_those_just_made() -> None:
+    assert geometry_rows([{name: str(value) for name, value in row.items()} for row in CENSUS]) == geometry_rows(CENSUS)
+
+
+def test_the_median_is_over_all_numbers_in_all_cells() -> None:
+    assert median_of(CENSUS, "unlearned_norm") == 0.5
+    assert median_of(CENSUS[2:3], "unlearned_norm") is None
+
+
+def test_the_summary_of_one_census_names_each_geometry_once() -> None:
+    cells = [list(column.cells) for column in geometry_table({"": CENSUS}).columns]
+    assert cells == [
+        ["pentagon", "hexagon"],
+        ["3", "1"],
+        ["75.0%", "25.0%"],
+        ["30.1% to 95.4%", "4.6% to 69.9%"],
+        ["2.00000", "4.00000"],
+        ["3.000", "3.000"],
+        ["0.500", ""],
+        ["4.0°", ""],
+    ]
+
+
+def test_the_summary_of_several_censuses_fits_a_terminal() -> None:
+    console = Console(width=80, record=True, quiet=False)
+    with console.capture() as capture:
+        console.print(geometry_table({"lr=0.001, momentum=0.99": CENSUS, "n_features=7": CENSUS}))
+    lines = capture.get().splitlines()
+    assert "4 instances each" in lines[0]
+    assert sum("pentagon" in line for line in lines) == 2
+    assert "…" not in capture.get()
