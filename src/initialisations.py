@@ -81,8 +81,8 @@ class PatchingArms(ToyModel):
         direction   the hexagon seed's direction with the old norm
         norm        the hexagon seed's norm with the old direction
 
-    A recipient has one hexagon donor in all arms. The stack holds one arm after the other,
-    each with all recipients in the order of the census. Its own census has `arm`, `column` and `donor` of each instance.
+    A recipient has one hexagon donor in all arms. The stack holds one arm after the other, each with all recipients in
+    the order of the census. Its own census has `arm`, `column` and `donor` of each instance.
 
     Args:
         census: the run folder of the census, or its `census.csv`; its seeds must have trained with the same settings,

@@ -15,6 +15,7 @@ basin.png                 the outcome over a plane of initial columns
 The folder of a sweep holds a run folder for each cell and shard, and
 
 rates.csv, rates.png      shares of geometries with intervals, one row a cell and geometry
+agreement.csv             how often a seed has the same geometry in two cells
 """
 
 import csv
@@ -36,6 +37,7 @@ EXEMPLARS, GALLERY = "exemplars.png", "gallery.png"
 PATCHING, PATCHING_PICTURE = "patching.csv", "patching.png"
 BASIN = "basin.png"
 CONFIG = "config.yaml"
+AGREEMENT = "agreement.csv"
 RATES, RATES_PICTURE = "rates.csv", "rates.png"
 TRAJECTORY = "trajectory.safetensors"
 

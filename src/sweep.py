@@ -34,9 +34,10 @@ from src import cli
 from src.errors import ConfigError, require
 from src.figures import png, rates_figure
 from src.rates import rates
-from src.runs import CENSUS, CHECKPOINT, CONFIG, RATES, RATES_PICTURE, read_rows, write_rows, write_whole
-from src.tables import geometry_rows, geometry_table
+from src.runs import AGREEMENT, CENSUS, CHECKPOINT, CONFIG, RATES, RATES_PICTURE, read_rows, write_rows, write_whole
+from src.tables import agreement_rows, geometry_rows, geometry_table
 
+N_PAIRS = 10  # of cells whose agreement is printed; all are in the file
 INTERRUPTED = 128 + signal.SIGINT
 EPILOG = "Everything else goes to `python -m src.cli fit`, in every cell. The key `config` composes another config."
 
@@ -246,6 +247,9 @@ def merge(out: Path, cells: Sequence[Cell]) -> dict[str, list[dict[str, str]]]:
         if all(cell.is_finished for cell in own):
             censuses[name] = [row for cell in own for row in read_rows(cell.folder / CENSUS)]
             rows += [{**own[0].values, **row} for row in geometry_rows(censuses[name])]
+    agreement = agreement_rows(censuses)
+    if agreement:
+        write_rows(out / AGREEMENT, agreement)
     if rows:
         write_rows(out / RATES, rows)
         outcomes = {name: rates([row["geometry"] for row in census]) for name, census in censuses.items()}
@@ -269,6 +273,11 @@ def sweep(out: Path, cells: Sequence[Cell], n_jobs: int, engine: Engine) -> int:
     censuses = merge(out, cells)
     if censuses:
         console.print(geometry_table(censuses))
+        for row in agreement_rows(censuses)[:N_PAIRS]:
+            both = f"{row['first']} and {row['second']}"
+            share = f"{row['share']:.1%} ({100 * row['low']:.1f} to {100 * row['high']:.1f})"
+            sentence = f"The same geometry from the same seed, {both}: {share}; by chance {row['by_chance']:.1%}."
+            console.print(sentence, markup=False, highlight=False, soft_wrap=True)
         console.print(f"merged table: {out / RATES}   picture: {out / RATES_PICTURE}", markup=False, soft_wrap=True)
     if failures:
         print(

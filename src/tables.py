@@ -1,5 +1,6 @@
 """Censuses as tables: what each geometry's share is, and what its members have in common."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from statistics import fmean, median
 from typing import Any
@@ -8,7 +9,7 @@ from rich.box import SIMPLE
 from rich.table import Table
 from rich.text import Text
 
-from src.rates import rates
+from src.rates import rate, rates
 
 CAPTION = (
     "Loss and norm are means; stub and angle are medians: the norms of columns that are not learned, and their "
@@ -32,6 +33,26 @@ def geometry_rows(census: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         medians = {name: median_of(own, name) for name in ("unlearned_norm", "unlearned_angle")}
         interval = {"count": share.count, "n": share.n, "share": share.share, "low": share.low, "high": share.high}
         rows.append({"geometry": geometry, **interval, **means, **medians})
+    return rows
+
+
+def agreement_rows(censuses: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """How often the same seed has the same geometry in two censuses, for each pair of them that has the same seeds.
+
+    Returns: rows with `first, second, count, n, share, low, high, by_chance`; the last is the share that two censuses
+        with these rates would have in common if their seeds had nothing to do with each other.
+    """
+    geometries = {name: {row["seed"]: row["geometry"] for row in census} for name, census in censuses.items()}
+    rows = []
+    for (first, a), (second, b) in itertools.combinations(geometries.items(), 2):
+        if a.keys() == b.keys() and len(a) == len(censuses[first]) == len(censuses[second]):
+            share = rate(sum(a[seed] == b[seed] for seed in a), len(a))
+            others = rates(list(b.values()))
+            chance = sum(
+                own.share * others[name].share for name, own in rates(list(a.values())).items() if name in others
+            )
+            row = {"first": first, "second": second, "count": share.count, "n": share.n, "share": share.share}
+            rows.append({**row, "low": share.low, "high": share.high, "by_chance": chance})
     return rows
 
 

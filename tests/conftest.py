@@ -6,13 +6,18 @@ from jaxtyping import install_import_hook
 torch.set_num_threads(1)  # small tensors gain nothing from more, and lose much on a busy machine
 
 with install_import_hook(["src", "callbacks"], "beartype.beartype"):
+    import callbacks.basin_map
     import callbacks.census
     import callbacks.feature_losses
     import callbacks.feature_norms
+    import callbacks.gallery
+    import callbacks.geometry_shares
     import callbacks.gradient_norms
     import callbacks.last_checkpoint
     import callbacks.patching
+    import callbacks.patching_rates
     import callbacks.polygon_snapshots
     import callbacks.progress
     import callbacks.trajectory  # noqa: F401
-    import src.cli  # noqa: F401
+    import src.cli
+    import src.sweep  # noqa: F401

@@ -2,22 +2,43 @@ import csv
 import itertools
 import math
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from lightning import Trainer
+from lightning import Callback, Trainer
 from tensorboard.backend.event_processing.event_accumulator import IMAGES, SCALARS, EventAccumulator
 
-from callbacks.census import Census, geometry_table
+from callbacks.basin_map import BasinMap, outcomes
+from callbacks.census import Census, census_rows, unlearned_columns
 from callbacks.feature_norms import FeatureNorms
+from callbacks.gallery import typical_member
 from callbacks.patching import PatchColumns
+from callbacks.patching_rates import ANOTHER, SAME, PatchingRates, by_arm, verdicts
 from callbacks.polygon_snapshots import snapshot_steps
 from callbacks.trajectory import Trajectory
 from src.errors import ConfigError
+from src.geometry import Polygons, find_polygons
+from src.initialisations import ARMS, Patch
+from src.metrics import PopulationLossValue
 from src.model import ReLUOutputModel
-from src.runs import POLYGONS, TRAJECTORY
+from src.rates import rate, rates
+from src.runs import (
+    BASIN,
+    CHECKPOINT,
+    EXEMPLARS,
+    GALLERY,
+    PATCHING,
+    PATCHING_PICTURE,
+    POLYGONS,
+    SHARES,
+    SHARES_PICTURE,
+    TRAJECTORY,
+    read_rows,
+    write_rows,
+)
 from tests.running import fit, read_census, read_trajectory, run_cli, run_of
 
 
@@ -112,24 +133,6 @@ def test_the_census_has_a_row_per_instance(run: Path) -> None:
     recorded = read_trajectory(run)
     norm = recorded["W"][-1, 2].norm().item()
     assert float(rows[2]["frobenius_norm"]) == pytest.approx(norm)
-
-
-def test_the_summary_counts_geometries_with_their_share() -> None:
-    rows: list[dict[str, Any]] = [
-        {"geometry": "pentagon", "loss": 1.0, "frobenius_norm": 2.0},
-        {"geometry": "pentagon", "loss": 2.0, "frobenius_norm": 2.0},
-        {"geometry": "pentagon", "loss": 3.0, "frobenius_norm": 2.0},
-        {"geometry": "hexagon", "loss": 4.0, "frobenius_norm": 3.0},
-    ]
-    table = geometry_table(rows)
-    cells = [list(column.cells) for column in table.columns]
-    assert cells == [
-        ["pentagon", "hexagon"],
-        ["3", "1"],
-        ["75.0%", "25.0%"],
-        ["2.00000", "4.00000"],
-        ["2.000", "3.000"],
-    ]
 
 
 def test_snapshots_are_early_rather_than_late() -> None:
@@ -249,3 +252,201 @@ def test_the_census_is_a_csv_that_a_spreadsheet_reads(tmp_path: Path) -> None:
     fit(ReLUOutputModel(6, n_instances=6), max_steps=1, callbacks=[Census()], default_root_dir=tmp_path)
     with (tmp_path / "census.csv").open(newline="") as file:
         assert len(list(csv.reader(file))) == 7
+
+
+# What a large stack shows
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the seeds experiment, 30 instances, 120 steps, all its callbacks."""
+    folder = tmp_path_factory.mktemp("logs")
+    assert run_cli(folder, "--model.n_instances=30", config="configs/seeds.yaml") == 0
+    return run_of(folder, "seeds")
+
+
+def final_weights(run: Path) -> torch.Tensor:
+    return torch.load(run / CHECKPOINT, weights_only=True)["state_dict"]["W"]
+
+
+def test_shares_are_those_of_the_whole_stack_at_every_recorded_step(stack: Path) -> None:
+    rows = read_rows(stack / SHARES)
+    assert {int(row["step"]) for row in rows} == {0, 100, 120}
+    for step, W in ((0, ReLUOutputModel(6, n_instances=30, init_std=0.378).W), (120, final_weights(stack))):
+        counts = Counter(find_polygons(W).names)
+        own = {row["geometry"]: row for row in rows if int(row["step"]) == step}
+        assert {name: int(row["count"]) for name, row in own.items()} == {name: counts[name] for name in own}
+        assert set(counts) <= set(own)
+        for name, row in own.items():
+            share = rate(counts[name], 30)
+            assert (float(row["share"]), float(row["low"]), float(row["high"])) == (share.share, share.low, share.high)
+            assert scalars(stack / name)["geometry_share"][step] == pytest.approx(share.share)
+    assert images(stack, "geometry_shares")[-1] == (stack / SHARES_PICTURE).read_bytes()
+
+
+def images(run: Path, tag: str) -> list[bytes]:
+    events = EventAccumulator(str(run / "overall"), size_guidance={IMAGES: 0})
+    events.Reload()
+    return [event.encoded_image_string for event in events.Images(tag)]
+
+
+@pytest.mark.parametrize(("tag", "file"), [("exemplars", EXEMPLARS), ("gallery", GALLERY)])
+def test_a_stack_ends_with_exemplars_and_a_gallery(tag: str, file: str, stack: Path) -> None:
+    (picture,) = images(stack, tag)
+    assert picture == (stack / file).read_bytes()
+    assert picture.startswith(b"\x89PNG")
+
+
+def test_the_exemplar_is_the_median_of_its_kind() -> None:
+    names = ["pentagon", "hexagon", "pentagon", "pentagon", "hexagon"]
+    assert typical_member([5.0, 1.0, 3.0, 4.0, 0.5], names, "pentagon") == 3
+    assert typical_member([5.0, 1.0, 3.0, 4.0, 0.5], names, "hexagon") == 4
+
+
+def test_a_large_stack_is_summarised_beside_the_few_that_are_followed(stack: Path) -> None:
+    W = final_weights(stack)
+    norms = W.flatten(1).norm(dim=1)
+    expected = {
+        "frobenius_norm/all": norms,
+        "n_learned/all": find_polygons(W).n_directions.float(),
+    }
+    for chart, values in expected.items():
+        for line, quantile in (("lowest_5_percent", 0.05), ("median", 0.5), ("highest_5_percent", 0.95)):
+            assert scalars(stack / line)[chart][120] == pytest.approx(values.quantile(quantile).item(), rel=1e-5)
+    assert set(scalars(stack / "median")["loss/all"]) == {50, 100, 120}  # ends of the blocks that began at a record
+    assert set(scalars(stack / "median")["gradient_norm/all"]) == {0, 50, 100}
+    charts = set(scalars(stack / "feature_0"))
+    assert charts == {
+        f"{name}/instance_{i}" for name in ("feature_norm", "gradient_norm", "feature_loss") for i in range(4)
+    }
+
+
+def test_a_few_instances_get_no_summary(run: Path) -> None:
+    assert not (run / "median").exists()
+
+
+def test_the_census_says_how_frequent_each_rows_geometry_is(stack: Path) -> None:
+    rows = read_census(stack)
+    shares = rates([row["geometry"] for row in rows])
+    for row in rows:
+        share = shares[row["geometry"]]
+        assert int(row["geometry_count"]) == share.count
+        found = tuple(float(row[f"geometry_share{end}"]) for end in ("", "_low", "_high"))
+        assert found == (share.share, share.low, share.high)
+
+
+def test_the_census_says_where_the_unlearned_columns_lie(tmp_path: Path) -> None:
+    angles = torch.tensor([0, 72, 144, 216, 288, 80, 300]).deg2rad()
+    lengths = torch.tensor([1.0, 1, 1, 1, 1, 0.3, 0.2])
+    model = ReLUOutputModel(7)
+    model.W.data[0] = lengths * torch.stack([angles.cos(), angles.sin()])
+    losses = PopulationLossValue(torch.zeros(1, 7), torch.zeros(1), torch.zeros(1))
+    (row,) = census_rows(model, find_polygons(model.W), losses)
+    assert row["unlearned"] == "5 6"
+    assert row["unlearned_norm"] == "0.3000 0.2000"
+    assert row["unlearned_angle"] == "8.00 12.00"
+
+
+def test_a_wide_model_lists_no_single_feature() -> None:
+    model = ReLUOutputModel(50, n_instances=2)
+    assert unlearned_columns(model, find_polygons(model.W))["unlearned"] == ["", ""]
+
+
+def test_the_shares_of_a_resumed_run_cover_all_of_it(tmp_path: Path) -> None:
+    options = {"config": "configs/seeds.yaml"}
+    assert run_cli(tmp_path, "--model.n_instances=5", max_steps=220, **options) == 0
+    assert run_cli(tmp_path, "--model.n_instances=5", max_steps=130, **options) == 0
+    checkpoint = run_of(tmp_path, "seeds", 1) / CHECKPOINT
+    assert run_cli(tmp_path, "--model.n_instances=5", f"--ckpt_path={checkpoint}", max_steps=220, **options) == 0
+    whole, resumed = (
+        {(row["step"], row["geometry"]): row["count"] for row in read_rows(run_of(tmp_path, "seeds", k) / SHARES)}
+        for k in (0, 2)
+    )
+    assert whole.items() <= resumed.items()
+
+
+# Basins
+
+
+def test_the_basin_map_colours_each_point_by_its_own_outcome(tmp_path: Path) -> None:
+    assert run_cli(tmp_path, "--model.size=3", config="configs/basin.yaml") == 0
+    run = run_of(tmp_path, "basin")
+    assert images(run, "basin") == [(run / BASIN).read_bytes()]
+    rows = read_census(run)
+    assert [(round(float(row["x"]), 4), round(float(row["y"]), 4)) for row in rows[:4]] == [
+        (-0.8, -0.8), (0, -0.8), (0.8, -0.8), (-0.8, 0),
+    ]  # fmt: skip
+
+
+def test_a_pentagon_is_named_after_the_feature_that_it_leaves_out() -> None:
+    learned = torch.tensor([[True, True, False, True, True, True], [True] * 6])
+    none = torch.zeros_like(learned)
+    polygons = Polygons(learned, none, ~learned, learned.sum(dim=1), torch.zeros(2, dtype=torch.float64))
+    assert outcomes(polygons) == ["pentagon without 2", "hexagon"]
+
+
+@pytest.mark.parametrize("callback", [BasinMap(), PatchingRates()])
+def test_a_callback_for_another_model_is_refused(callback: Callback) -> None:
+    with pytest.raises(
+        ConfigError, match=r"model is ReLUOutputModel; it must be a (Basin|PatchingArms), for callbacks"
+    ):
+        fit(ReLUOutputModel(6), callbacks=[callback])
+
+
+# Patching with controls
+
+
+def census_of(folder: Path, *outcomes: str) -> Path:
+    """A census of seeds 0, 1, ...: what each ended in; pentagons leave out feature 4."""
+    rows = [
+        {"seed": seed, "geometry": name, "unlearned": "4" if name == "pentagon" else ""}
+        for seed, name in enumerate(outcomes)
+    ]
+    return write_rows(folder / "census.csv", rows)
+
+
+def test_patching_rates_are_by_arm(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    census = census_of(tmp_path, "pentagon", "hexagon", "pentagon", "pentagon")
+    assert run_cli(tmp_path, f"--model.census={census}", config="configs/patching_rates.yaml") == 0
+    run = run_of(tmp_path, "patching_rates")
+    rows = read_rows(run / PATCHING)
+    found = read_census(run)
+    assert [row["arm"] for row in found] == [arm for arm in ARMS for _ in range(3)]
+    for arm in ARMS:
+        own = [row for row in rows if row["arm"] == arm]
+        assert sum(int(row["count"]) for row in own) == 3
+        irregular = sum(int(row["count"]) for row in own if row["outcome"] == "irregular")
+        assert irregular == [row["geometry"] for row in found if row["arm"] == arm].count("irregular")
+    assert images(run, "patching") == [(run / PATCHING_PICTURE).read_bytes()]
+    printed = capsys.readouterr().out
+    assert "identity: " in printed
+    assert "A hexagon donor is not shown to differ from the control 'random'" in printed
+
+
+def test_outcomes_of_an_arm_tell_which_feature_a_pentagon_leaves_out() -> None:
+    patches = [Patch(arm, seed, 1, None) for arm in ("identity", "fresh") for seed in (0, 1)]
+    learned = torch.ones(4, 6, dtype=torch.bool)
+    learned[0, 1] = learned[1, 1] = learned[2, 3] = False
+    none = torch.zeros_like(learned)
+    polygons = Polygons(learned, none, ~learned, learned.sum(dim=1), torch.zeros(4, dtype=torch.float64))
+    assert by_arm(patches, polygons) == {"identity": [SAME, SAME], "fresh": [ANOTHER, "hexagon"]}
+
+
+@pytest.mark.parametrize(
+    ("hexagon", "control", "words"),
+    [
+        (["hexagon"] * 20 + [SAME] * 20, [SAME] * 40, "does better than"),
+        ([SAME] * 40, ["hexagon"] * 20 + [SAME] * 20, "does worse than"),
+        (["hexagon"] * 3 + [SAME] * 37, [ANOTHER] * 37 + ["hexagon"] * 3, "is not shown to differ from"),
+    ],
+)
+def test_the_verdict_is_plain(hexagon: list[str], control: list[str], words: str) -> None:
+    (sentence,) = verdicts({"hexagon": hexagon, "random": control})
+    assert sentence.startswith(f"A hexagon donor {words} the control 'random': ")
+
+
+def test_the_identity_arm_counts_what_it_kept() -> None:
+    assert verdicts({"identity": [SAME] * 3}) == ["identity: 3 of 3 outcomes are as in the census."]
+    assert verdicts({"identity": [SAME, ANOTHER, SAME]})[0].startswith(
+        "identity: 2 of 3 outcomes are as in the census:"
+    )

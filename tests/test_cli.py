@@ -11,10 +11,12 @@ import torch
 import yaml
 
 from src import cli
-from src.runs import CHECKPOINT
+from src.runs import CHECKPOINT, write_rows
 from tests.running import ROOT, read_census, read_trajectory, run_cli, run_of
 
-CONFIGS = sorted(path.relative_to(ROOT) for path in (ROOT / "configs").rglob("*.yaml") if path.name != "defaults.yaml")
+CONFIGS = sorted(path.relative_to(ROOT) for path in (ROOT / "configs").glob("*.yaml") if path.name != "defaults.yaml")
+OVERLAYS = sorted(path.relative_to(ROOT) for path in (ROOT / "configs" / "optimizers").glob("*.yaml"))
+SMALLER = {"seeds": ["--model.n_instances=20"], "basin": ["--model.size=4"]}
 
 README = (ROOT / "README.md").read_text()
 
@@ -25,10 +27,34 @@ def state(run: Path) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
 def test_every_config_trains(config: Path, tmp_path: Path) -> None:
-    assert run_cli(tmp_path, config=config, max_steps=60) == 0
+    smaller = SMALLER.get(config.stem, [])
+    if config.stem == "patching_rates":
+        rows = [
+            {"seed": 0, "geometry": "pentagon", "unlearned": "4"},
+            {"seed": 11, "geometry": "hexagon", "unlearned": ""},
+        ]
+        smaller = [f"--model.census={write_rows(tmp_path / 'census.csv', rows)}"]
+    assert run_cli(tmp_path, *smaller, config=config, max_steps=60) == 0
     (run,) = (tmp_path / config.stem).iterdir()
     files = {path.name for path in run.iterdir()}
     assert {"config.yaml", "census.csv", "trajectory.safetensors", "polygons.png", "checkpoints"} <= files
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS, ids=str)
+def test_an_optimizer_overlay_changes_the_optimizer_alone(overlay: Path, tmp_path: Path) -> None:
+    """Same initialisations, same stream: the first record of any two optimizers is the same."""
+    for version, overlays in enumerate(([], [f"--config={ROOT / overlay}"])):
+        assert run_cli(tmp_path, "--model.n_instances=2", *overlays, max_steps=60) == 0
+        config = yaml.safe_load((run_of(tmp_path, version=version) / "config.yaml").read_text())
+        optimizer = config["model"]["init_args"].pop("optimizer")
+        if version == 0:
+            plain = config
+    assert config == plain
+    assert optimizer["class_path"].lower() == f"torch.optim.{overlay.stem}"
+    assert optimizer["init_args"]["weight_decay"] == (0.01 if overlay.stem == "adamw" else 0)
+    first, second = (read_trajectory(run_of(tmp_path, version=k)) for k in (0, 1))
+    for name in ("W", "gradient_norms", "feature_losses"):
+        assert torch.equal(first[name][0], second[name][0])
 
 
 def test_the_saved_config_repeats_the_run(tmp_path: Path) -> None:

@@ -3,11 +3,11 @@
 import csv
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import pytest
 
 from src import cli, sweep
 from src.errors import ConfigError
-from src.runs import CENSUS, CHECKPOINT, CONFIG, RATES, RATES_PICTURE, read_rows
+from src.runs import AGREEMENT, CENSUS, CHECKPOINT, CONFIG, RATES, RATES_PICTURE, read_rows
 from src.sweep import Cell, parse_grid
 from tests.running import ROOT, SMALL_VALIDATION
 
@@ -51,35 +51,55 @@ def run(folder: Path, *arguments: str, engine: Engine | None = None) -> int:
     return sweep.main([*BASE, f"--out={folder}", *arguments], engine or Engine())
 
 
-def test_every_combination_is_a_run_folder_and_the_rates_are_one_table(tmp_path: Path) -> None:
-    grids = ["--grid=data.n_features=[4,5]", "--grid=model.optimizer.init_args.lr=[0.01,0.001]"]
-    assert run(tmp_path, *grids) == 0
-    names = [f"n_features={n}, lr={lr}" for n in (4, 5) for lr in ("0.01", "0.001")]
-    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == sorted(names)
-    rows = read_rows(tmp_path / RATES)
-    assert {(row["data.n_features"], row["model.optimizer.init_args.lr"]) for row in rows} == {
-        (n, lr) for n in ("4", "5") for lr in ("0.01", "0.001")
-    }
-    for name in names:
-        n_features, rate = re.findall(r"[\d.]+", name)
-        own = [r for r in rows if (r["data.n_features"], r["model.optimizer.init_args.lr"]) == (n_features, rate)]
-        assert sum(int(row["count"]) for row in own) == 5
-        assert f"lr: {rate}" in (tmp_path / name / "all" / "config.yaml").read_text()
-    assert (tmp_path / RATES_PICTURE).read_bytes().startswith(b"\x89PNG")
+GRID = ["--grid=data.n_features=[4,5]", "--grid=model.optimizer.init_args.lr=[0.01]"]
+NAMES = [f"n_features={n}, lr=0.01" for n in (4, 5)]
 
 
-def test_a_finished_cell_is_skipped_and_a_missing_one_run(tmp_path: Path) -> None:
-    grid = "--grid=data.n_features=[4,5]"
-    assert run(tmp_path, grid) == 0
-    table = (tmp_path / RATES).read_text()
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished sweep of two cells."""
+    folder = tmp_path_factory.mktemp("sweep")
+    assert run(folder, *GRID) == 0
+    return folder
+
+
+def test_every_combination_is_a_run_folder_and_the_rates_are_one_table(finished: Path) -> None:
+    assert sorted(path.name for path in finished.iterdir() if path.is_dir()) == NAMES
+    rows = read_rows(finished / RATES)
+    for name, n_features in zip(NAMES, ("4", "5"), strict=True):
+        own = [row for row in rows if row["data.n_features"] == n_features]
+        assert {row["model.optimizer.init_args.lr"] for row in own} == {"0.01"}
+        census = read_rows(finished / name / "all" / CENSUS)
+        assert {row["geometry"]: int(row["count"]) for row in own} == Counter(row["geometry"] for row in census)
+        config = (finished / name / "all" / "config.yaml").read_text()
+        assert "lr: 0.01" in config
+        assert f"n_features: {n_features}" in config
+    assert (finished / RATES_PICTURE).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_cells_agree_as_often_as_their_seeds_have_the_same_geometry(finished: Path) -> None:
+    (row,) = read_rows(finished / AGREEMENT)
+    first, second = (read_rows(finished / name / "all" / CENSUS) for name in NAMES)
+    same = sum(a["geometry"] == b["geometry"] for a, b in zip(first, second, strict=True))
+    assert (row["first"], row["second"], row["count"], row["n"]) == (*NAMES, str(same), "5")
+
+
+def test_a_finished_cell_is_skipped_and_a_missing_one_run(finished: Path) -> None:
+    table = (finished / RATES).read_text()
     again = Engine()
-    assert run(tmp_path, grid, engine=again) == 0
+    assert run(finished, *GRID, engine=again) == 0
     assert again.ran == []
-    (tmp_path / "n_features=5" / "all" / CENSUS).unlink()
+    (finished / NAMES[1] / "all" / CENSUS).unlink()
     again = Engine()
-    assert run(tmp_path, grid, engine=again) == 0
-    assert again.ran == ["n_features=5/all"]
-    assert (tmp_path / RATES).read_text() == table
+    assert run(finished, *GRID, engine=again) == 0
+    assert again.ran == [f"{NAMES[1]}/all"]
+    assert (finished / RATES).read_text() == table
+
+
+def test_a_folder_with_a_run_of_other_settings_is_refused(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(finished, *GRID, "--trainer.max_steps=21") == 2
+    err = capsys.readouterr().err
+    assert f"--out is {finished / NAMES[0]}/all; it must be a folder without a run of other settings." in err
 
 
 def test_shards_together_are_the_census_of_the_whole(tmp_path: Path) -> None:
@@ -100,22 +120,21 @@ def test_shards_together_are_the_census_of_the_whole(tmp_path: Path) -> None:
 
 
 def test_a_list_of_seeds_is_divided_too(tmp_path: Path) -> None:
-    engine = Engine()
-    assert run(tmp_path, "--shards=3", "--model.n_instances=1", "--model.seeds=[8,2,9,4]", engine=engine) == 0
-    assert engine.ran == ["seeds/seeds_0_to_0", "seeds/seeds_1_to_1", "seeds/seeds_2_to_3"]
-    rows = read_rows(tmp_path / "seeds" / "seeds_2_to_3" / CENSUS)
-    assert [row["seed"] for row in rows] == ["9", "4"]
+    arguments = [*BASE, "--model.n_instances=1", "--model.seeds=[8,2,9,4]"]
+    _, cells = sweep.cells_of(arguments, {}, 3, tmp_path)
+    assert [cell.folder.name for cell in cells] == ["seeds_0_to_0", "seeds_1_to_1", "seeds_2_to_3"]
+    assert cells[2].config["model"]["init_args"]["seeds"] == [9, 4]
+    assert "--model.seeds=[9, 4]" in cells[2].arguments
 
 
 def test_configs_are_a_grid_key_and_come_before_other_overrides(tmp_path: Path) -> None:
-    """The same initialisations and the same stream for all: every optimizer's first record is the same."""
     overlays = [f"{ROOT}/configs/optimizers/{name}.yaml" for name in ("sgd", "adam")]
-    grids = ["--grid=model.optimizer.init_args.lr=[0.5]", f"--grid=config=[{','.join(overlays)}]"]
-    assert run(tmp_path, *grids) == 0
-    for name, optimizer in (("sgd", "SGD"), ("adam", "Adam")):
-        text = (tmp_path / f"config={name}, lr=0.5" / "all" / "config.yaml").read_text()
-        assert f"torch.optim.{optimizer}\n" in text
-        assert "lr: 0.5" in text
+    grid = parse_grid(["model.optimizer.init_args.lr=[0.5]", f"config=[{','.join(overlays)}]"])
+    _, cells = sweep.cells_of(BASE, grid, 1, tmp_path)
+    assert [cell.name for cell in cells] == ["config=sgd, lr=0.5", "config=adam, lr=0.5"]
+    optimizers = [cell.config["model"]["init_args"]["optimizer"] for cell in cells]
+    assert [optimizer["class_path"] for optimizer in optimizers] == ["torch.optim.SGD", "torch.optim.Adam"]
+    assert [optimizer["init_args"]["lr"] for optimizer in optimizers] == [0.5, 0.5]
 
 
 def test_a_cell_that_fails_is_reported_and_the_others_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -189,14 +208,6 @@ def test_a_bad_sweep_is_refused_before_anything_runs(
     assert err.count("\n") == 1
     assert engine.ran == []
     assert not (tmp_path / "sweep").exists()
-
-
-def test_a_folder_with_a_run_of_other_settings_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(tmp_path, "--grid=data.n_features=[4]") == 0
-    capsys.readouterr()
-    assert run(tmp_path, "--grid=data.n_features=[4]", "--trainer.max_steps=21") == 2
-    err = capsys.readouterr().err
-    assert f"--out is {tmp_path}/n_features=4/all; it must be a folder without a run of other settings." in err
 
 
 def test_grid_values_are_passed_on_as_they_are_written() -> None:

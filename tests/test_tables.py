@@ -2,7 +2,7 @@ from typing import Any
 
 from rich.console import Console
 
-from src.tables import geometry_rows, geometry_table, median_of
+from src.tables import agreement_rows, geometry_rows, geometry_table, median_of
 
 
 def row(geometry: str, loss: float, norm: float, unlearned_norm: str = "", unlearned_angle: str = "") -> dict[str, Any]:
@@ -64,3 +64,20 @@ def test_the_summary_of_several_censuses_fits_a_terminal() -> None:
     assert "4 instances each" in lines[0]
     assert sum("pentagon" in line for line in lines) == 2
     assert "…" not in capture.get()
+
+
+def test_agreement_pairs_seeds_not_rows() -> None:
+    def census(*names: str, seeds: tuple[int, ...] = (0, 1, 2, 3)) -> list[dict[str, Any]]:
+        return [{"seed": str(seed), "geometry": name} for seed, name in zip(seeds, names, strict=True)]
+
+    a = census("pentagon", "pentagon", "pentagon", "hexagon")
+    b = census("square", "hexagon", "pentagon", "pentagon", seeds=(2, 3, 1, 0))
+    others = census("pentagon", "pentagon", "pentagon", "hexagon", seeds=(4, 5, 6, 7))
+    (row,) = agreement_rows({"a": a, "b": b, "others": others})
+    assert (row["first"], row["second"], row["count"], row["n"]) == ("a", "b", 3, 4)
+    assert row["by_chance"] == 0.75 * 0.5 + 0.25 * 0.25  # pentagons, hexagons
+
+
+def test_a_census_with_a_seed_twice_has_no_agreement() -> None:
+    twice = [{"seed": "0", "geometry": "pentagon"}] * 2
+    assert agreement_rows({"a": twice, "b": twice}) == []
