@@ -4,8 +4,7 @@
 takes one Lightning batch through many optimizer steps. A variant overrides `encode`, `decode` or `feature_losses`.
 """
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -26,6 +25,7 @@ from src.metrics import PopulationLoss, PopulationLossValue
 COUPLING_OPTIMIZERS = (torch.optim.LBFGS, torch.optim.Adafactor)
 HOOKS = ("encode", "decode", "forward", "feature_losses")  # the methods that make a variant's loss
 MAX_ENTRIES = 2**18  # of x' at a time when a whole distribution is evaluated: 1 MiB of float32, which stays in cache
+MIN_EXAMPLES = 32  # below this a part of a distribution costs more to start than to compute
 STATE_COPIES = 6  # of the parameters: themselves, gradients, two moments of Adam, and temporaries of a step
 BYTES_OF_A_ROW = 6 * 1024  # Python's for one instance: its name, seed and row of the census
 N_NAMED = 5  # how many instances an error message names before it only counts them
@@ -247,29 +247,17 @@ class ToyModel(LightningModule):
         return metric.value()
 
     def _weighted_losses(
-        self, x: Float[Tensor, "batch feature"], weights: Float[Tensor, " batch"]
+        self, x: Float[Tensor, "batch feature"], weights: Float[Tensor, " batch"], instances: list[int] | None = None
     ) -> Float[Tensor, "instance feature"]:
-        """`feature_losses`, for as many examples at a time as fit in a moderate amount of memory."""
-        size = max(1, MAX_ENTRIES // (self.n_instances * self.n_features))
-        parts = zip(x.split(size), weights.split(size), strict=True)  # type: ignore[no-untyped-call]
-        return torch.stack([self.feature_losses(*part) for part in parts]).sum(dim=0)
+        """`feature_losses` of these instances, or all, for as many examples at a time as stay in cache.
 
-    @property
-    def is_unmodified(self) -> bool:
-        """Whether the loss is that of the class as written here, of W and b alone."""
-        return False
-
-    @contextmanager
-    def only(self, instances: list[int]) -> Iterator[None]:
-        """Within this context W and b are those of these instances alone."""
-        whole = {name: parameter for name, parameter in self._parameters.items() if parameter is not None}
-        if len(instances) < self.n_instances or instances != list(range(self.n_instances)):
-            for name, parameter in whole.items():
-                self._parameters[name] = torch.nn.Parameter(parameter.detach()[instances], requires_grad=False)
-        try:
-            yield
-        finally:
-            self._parameters.update(whole)
+        A variant may hold more with an instance axis than its parameters, so the whole stack is computed here.
+        """
+        size = max(MIN_EXAMPLES, MAX_ENTRIES // (self.n_instances * self.n_features))
+        losses = torch.zeros_like(self.b)
+        for part in zip(x.split(size), weights.split(size), strict=True):  # type: ignore[no-untyped-call]
+            losses += self.feature_losses(*part)
+        return losses if instances is None else losses[instances]
 
     @torch.no_grad()
     def recorded_feature_losses(self, instances: list[int]) -> Float[Tensor, "instance feature"]:
@@ -280,11 +268,8 @@ class ToyModel(LightningModule):
             require(datamodule is not None, "the data module", None, "given to fit, for the loss at recorded steps")
             x, weights = next(iter(datamodule.val_dataloader()))
             weights = weights.to(self.W) / weights.sum()
-            if self.is_unmodified:
-                with self.only(instances):
-                    self._recorded = (key, self.feature_losses(x.to(self.W), weights))
-            else:  # a variant may hold more with an instance axis than its parameters
-                self._recorded = (key, self._weighted_losses(x.to(self.W), weights)[instances])
+            losses = self._weighted_losses(x.to(self.W), weights, instances)
+            self._recorded = (key, losses)
         return self._recorded[1]
 
 
@@ -296,7 +281,16 @@ class ReLUOutputModel(ToyModel):
 
     @property
     def is_unmodified(self) -> bool:
+        """Whether the loss is that of this class as written, of W and b alone."""
         return all(getattr(type(self), hook) is getattr(ReLUOutputModel, hook) for hook in HOOKS)
+
+    def _weighted_losses(
+        self, x: Float[Tensor, "batch feature"], weights: Float[Tensor, " batch"], instances: list[int] | None = None
+    ) -> Float[Tensor, "instance feature"]:
+        if not self.is_unmodified:
+            return super()._weighted_losses(x, weights, instances)
+        chosen = slice(None) if instances is None else instances
+        return objective.weighted_feature_losses(self.W[chosen], self.b[chosen], x, weights)
 
     def set_gradients(self, x: Float[Tensor, "*instance batch feature"]) -> Float[Tensor, "instance feature"]:
         if not self.is_unmodified:

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 STACK_FROM = 16  # instances from which the path for stacks is the faster one
+N_EXAMPLES = 1024  # of a distribution at a time
 CACHE_ENTRIES = 2**18  # of x' at a time in that path: 1 MiB of float32, so that its temporaries stay in cache
 
 
@@ -65,11 +66,7 @@ def _of_a_stack(W: Tensor, b: Tensor, x: Float[Tensor, "batch feature"]) -> tupl
     for start in range(0, n_instances, size):
         part = slice(start, start + size)
         w, bias = W_inner[..., part].contiguous(), b_inner[:, part]
-        h = active @ w  # [hidden, batch, instance]
-        z = bias.unsqueeze(1) + h[0] * w[0].unsqueeze(1)  # [feature, batch, instance]
-        for k in range(1, n_hidden):
-            z.addcmul_(h[k], w[k].unsqueeze(1))
-        z.relu_()
+        h, z = _answers(w, bias, active)
         error = z - target
         losses[:, part] = torch.linalg.vector_norm(error, dim=1).square()
         g = torch.ops.aten.threshold_backward(error, z, 0)
@@ -80,3 +77,37 @@ def _of_a_stack(W: Tensor, b: Tensor, x: Float[Tensor, "batch feature"]) -> tupl
     of_empty = torch.relu(b)
     losses = (losses.mT + n_empty * of_empty.square()) / len(x)
     return losses, (dW * scale).permute(2, 0, 1).contiguous(), (db.mT + n_empty * of_empty) * scale
+
+
+@torch.no_grad()
+def weighted_feature_losses(
+    W: Float[Tensor, "instance hidden feature"],
+    b: Float[Tensor, "instance feature"],
+    x: Float[Tensor, "batch feature"],
+    weights: Float[Tensor, " batch"],
+) -> Float[Tensor, "instance feature"]:
+    """Squared error of each feature, summed over the examples with their weights; a cache-full at a time."""
+    W_inner, b_inner = W.permute(1, 2, 0), b.mT
+    losses = torch.zeros_like(b_inner)
+    size = max(1, CACHE_ENTRIES // (N_EXAMPLES * x.shape[-1]))
+    for start in range(0, len(W), size):
+        part = slice(start, start + size)
+        w, bias = W_inner[..., part].contiguous(), b_inner[:, part]
+        parts = zip(x.split(N_EXAMPLES), weights.split(N_EXAMPLES), strict=True)  # type: ignore[no-untyped-call]
+        for examples, weight in parts:
+            error = _answers(w, bias, examples)[1].sub_(examples.mT.unsqueeze(-1))
+            losses[:, part] += weight @ error.square_()
+    return losses.mT
+
+
+def _answers(
+    w: Float[Tensor, "hidden feature instance"],
+    bias: Float[Tensor, "feature instance"],
+    x: Float[Tensor, "batch feature"],
+) -> tuple[Float[Tensor, "hidden batch instance"], Float[Tensor, "feature batch instance"]]:
+    """h and x', instances innermost."""
+    h = x @ w
+    z = bias.unsqueeze(1) + h[0] * w[0].unsqueeze(1)
+    for k in range(1, len(w)):
+        z.addcmul_(h[k], w[k].unsqueeze(1))
+    return h, z.relu_()

@@ -244,18 +244,11 @@ def test_losses_at_a_recorded_step_follow_the_weights() -> None:
     assert not torch.equal(model.recorded_feature_losses([0]), before)
 
 
-def test_losses_at_a_recorded_step_are_those_of_the_chosen_instances() -> None:
-    model = fit(LeakyModel(n_features=6, n_instances=4), max_steps=5)
+@pytest.mark.parametrize("kind", [ReLUOutputModel, LeakyModel])
+def test_losses_at_a_recorded_step_are_those_of_the_chosen_instances(kind: type[ReLUOutputModel]) -> None:
+    model = fit(kind(n_features=6, n_instances=4), max_steps=5)
     everyone = model.recorded_feature_losses([0, 1, 2, 3])
     torch.testing.assert_close(model.recorded_feature_losses([2, 0]), everyone[[2, 0]])
-
-
-def test_a_restricted_stack_is_whole_again_afterwards() -> None:
-    model = ReLUOutputModel(n_features=6, n_instances=4)
-    W = model.W
-    with model.only([1]):
-        assert torch.equal(model.W, W[[1]])
-    assert model.W is W
 
 
 def test_a_large_stack_is_evaluated_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:

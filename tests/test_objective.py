@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from src.objective import feature_losses, losses_and_gradients
+from src import objective
+from src.objective import feature_losses, losses_and_gradients, weighted_feature_losses
 
 # A few dozen float64 operations on numbers of order one, each right to 1e-16.
 FLOAT64 = {"rtol": 1e-12, "atol": 1e-12}
@@ -115,8 +116,9 @@ def test_a_batch_with_empty_rows_has_autograds_gradient(own: bool) -> None:
     torch.testing.assert_close(losses_and_gradients(W, b, x), by_autograd(W, b, x), **FLOAT64)
 
 
-def test_a_batch_of_empty_rows_pulls_at_the_bias_alone() -> None:
-    W, b, x = drawn()
+@pytest.mark.parametrize("n_instances", [3, 17])
+def test_a_batch_of_empty_rows_pulls_at_the_bias_alone(n_instances: int) -> None:
+    W, b, x = drawn(n_instances)
     losses, W_gradient, b_gradient = losses_and_gradients(W, b, torch.zeros_like(x))
     assert torch.equal(W_gradient, torch.zeros_like(W))
     # x' = ReLU(b): the loss of a feature is its square; the mean over six features has the derivative 2 x' / 6.
@@ -187,3 +189,26 @@ def test_instances_with_the_same_data_of_their_own_are_as_with_shared_data() -> 
     W, b, x = drawn()
     own = losses_and_gradients(W, b, x.expand(3, -1, -1).contiguous())
     torch.testing.assert_close(own, losses_and_gradients(W, b, x), **FLOAT64)
+
+
+@pytest.mark.parametrize("n_hidden", [1, 2, 5])
+@pytest.mark.parametrize("cache", [1, 40, 100, 10_000])
+def test_a_stack_in_parts_is_the_stack_in_one(cache: int, n_hidden: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    W, b, x = drawn(n_instances=33, n_hidden=n_hidden, p=0.3)
+    monkeypatch.setattr(objective, "CACHE_ENTRIES", cache)
+    torch.testing.assert_close(losses_and_gradients(W, b, x), by_autograd(W, b, x), **FLOAT64)
+
+
+@pytest.mark.parametrize(("cache", "n_examples"), [(1, 3), (40, 3), (40, 10), (10_000, 1000)])
+@pytest.mark.parametrize("n_instances", [1, 33])
+def test_weighted_losses_are_those_of_the_examples_one_by_one(
+    cache: int, n_examples: int, n_instances: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    W, b, x = drawn(n_instances, p=0.5)
+    weights = torch.linspace(0, 2, len(x), dtype=torch.float64)
+    monkeypatch.setattr(objective, "CACHE_ENTRIES", cache)
+    monkeypatch.setattr(objective, "N_EXAMPLES", n_examples)
+    one_by_one = sum(
+        weight * feature_losses(W, b, example.unsqueeze(0)) for weight, example in zip(weights, x, strict=True)
+    )
+    torch.testing.assert_close(weighted_feature_losses(W, b, x, weights), one_by_one, **FLOAT64)
