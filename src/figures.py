@@ -3,14 +3,16 @@
 import io
 import math
 import textwrap
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from matplotlib.colors import to_rgb
+from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
@@ -30,6 +32,7 @@ FARTHEST = 1e6  # a column's entry beyond this is drawn here
 IN_ONE_ROW = 3  # more panels than this are arranged in a square
 LEARNED_WIDTH, UNLEARNED_WIDTH = 2.2, 1.2
 MARGIN = 1.3  # axes reach this far beyond the unit circle
+N_PANELS = 4  # geometries that a grid of rates shows
 N_IN_GALLERY = 240
 GALLERY_COLUMNS = 24
 
@@ -202,6 +205,51 @@ def rates_figure(outcomes: Mapping[str, Mapping[str, Rate]]) -> Figure:
     n_lines = sum(map(len, outcomes.values())) + 0.4 * len(outcomes)
     figure = Figure(figsize=(9.5, 0.8 + 0.2 * n_lines), dpi=100, layout="constrained")
     draw_rates(figure.subplots(), outcomes)
+    return figure
+
+
+def draw_rate_grid(
+    axes: Axes, shares: Mapping[tuple[str, str], Rate], columns: Sequence[str], rows: Sequence[str], color: str
+) -> None:
+    """Draw one geometry's share over two settings, darker where it is larger, with its 95 % interval below it.
+
+    Args:
+        shares: by (column, row); a cell without one is left empty.
+        columns, rows: the settings' values, rows from the top.
+    """
+    colormap = LinearSegmentedColormap.from_list("share", ["white", color])
+    colormap.set_bad("0.93")
+    missing = [[(column, row) not in shares for column in columns] for row in rows]
+    values = [[shares[column, row].share if (column, row) in shares else 0.0 for column in columns] for row in rows]
+    axes.imshow(np.ma.masked_array(values, missing), cmap=colormap, vmin=0, vmax=1, aspect="auto")
+    for (column, row), share in shares.items():
+        x, y, ink = columns.index(column), rows.index(row), "white" if share.share > 0.6 else "black"
+        axes.text(x, y - 0.12, f"{share.share:.1%}", ha="center", va="center", fontsize=9, color=ink)
+        interval = f"{100 * share.low:.1f} to {100 * share.high:.1f}"
+        axes.text(x, y + 0.22, interval, ha="center", va="center", fontsize=6.5, color=ink)
+    axes.set(xticks=range(len(columns)), xticklabels=columns, yticks=range(len(rows)), yticklabels=rows)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+
+
+def rate_grid_figure(outcomes: Mapping[tuple[str, str], Mapping[str, Rate]], settings: tuple[str, str]) -> Figure:
+    """A panel for each of the commonest geometries, over the values of two settings."""
+    columns = list(dict.fromkeys(column for column, _ in outcomes))
+    rows = list(dict.fromkeys(row for _, row in outcomes))
+    total: Counter[str] = Counter()
+    for of_cell in outcomes.values():
+        total.update({name: share.share for name, share in of_cell.items()})
+    names = [name for name, _ in total.most_common(N_PANELS)]
+    size = (1.6 + 0.85 * len(columns), 0.5 + len(names) * (0.55 + 0.5 * len(rows)))
+    figure = Figure(figsize=size, dpi=100, layout="constrained")
+    panels = figure.subplots(len(names), 1, squeeze=False, sharex=True)[:, 0].tolist()
+    for axes, name in zip(panels, names, strict=True):
+        sizes = {cell: next(iter(own.values())).n for cell, own in outcomes.items()}
+        shares = {cell: own.get(name, rate(0, sizes[cell])) for cell, own in outcomes.items()}
+        draw_rate_grid(axes, shares, columns, rows, geometry_color(name))
+        axes.set_title(f"share that ends in: {name}", fontsize=10, loc="left")
+        axes.set_ylabel(settings[1])
+    panels[-1].set_xlabel(settings[0])
     return figure
 
 

@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,12 +27,13 @@ from typing import Any, NoReturn
 import torch
 import yaml
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from matplotlib.figure import Figure
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from src import cli
 from src.errors import ConfigError, require
-from src.figures import png, rates_figure
+from src.figures import png, rate_grid_figure, rates_figure
 from src.rates import rates
 from src.runs import AGREEMENT, CENSUS, CHECKPOINT, CONFIG, RATES, RATES_PICTURE, read_rows, write_rows, write_whole
 from src.tables import agreement_rows, geometry_rows, geometry_table
@@ -49,6 +50,7 @@ class Cell:
     Attributes:
         name: of the combination of grid values; the cells of one name are the shards of one census.
         values: the grid's keys and values.
+        labels: the same, in short.
         arguments: what `src.cli` is called with.
         folder: the run folder.
         config: the whole configuration that the arguments come to.
@@ -56,6 +58,7 @@ class Cell:
 
     name: str
     values: dict[str, str]
+    labels: dict[str, str]
     arguments: list[str]
     folder: Path
     config: dict[str, Any]
@@ -155,7 +158,8 @@ def cells_of(
         logger, model = config["trainer"]["logger"], config["model"]["init_args"]
         require(isinstance(logger, dict), "trainer.logger", logger, "a logger with a folder, for a sweep")
         out = out or Path(logger["init_args"]["save_dir"]) / f"{logger['init_args']['name']}_sweep"
-        name = ", ".join(f"{_short(key, grid)}={_label(key, value)}" for key, value in values.items()) or "seeds"
+        labels = {_short(key, grid): _label(key, value) for key, value in values.items()}
+        name = ", ".join(f"{key}={value}" for key, value in labels.items()) or "seeds"
         for shard, of_seeds in _shards(model, n_shards).items():
             place = {"save_dir": str(out), "name": name, "version": shard}
             changes = [f"--model.{key}={json.dumps(value)}" for key, value in of_seeds.items()]
@@ -163,7 +167,7 @@ def cells_of(
             of_cell = copy.deepcopy(config)
             of_cell["model"]["init_args"].update(of_seeds)
             of_cell["trainer"]["logger"]["init_args"].update(place)
-            cell = Cell(name, values, [*arguments, *overrides, *changes], out / name / shard, of_cell)
+            cell = Cell(name, values, labels, [*arguments, *overrides, *changes], out / name / shard, of_cell)
             cell.refuse_another_run()
             cells.append(cell)
     assert out is not None
@@ -252,9 +256,18 @@ def merge(out: Path, cells: Sequence[Cell]) -> dict[str, list[dict[str, str]]]:
         write_rows(out / AGREEMENT, agreement)
     if rows:
         write_rows(out / RATES, rows)
-        outcomes = {name: rates([row["geometry"] for row in census]) for name, census in censuses.items()}
-        write_whole(out / RATES_PICTURE, png(rates_figure(outcomes)))
+        write_whole(out / RATES_PICTURE, png(_picture(cells, censuses)))
     return censuses
+
+
+def _picture(cells: Sequence[Cell], censuses: Mapping[str, Sequence[Mapping[str, str]]]) -> Figure:
+    """Over the two settings of a grid of two, or cell by cell."""
+    outcomes = {name: rates([row["geometry"] for row in census]) for name, census in censuses.items()}
+    values = {cell.name: tuple(cell.labels.values()) for cell in cells if cell.name in outcomes}
+    settings = tuple(cells[0].labels)
+    if len(settings) != 2:
+        return rates_figure(outcomes)
+    return rate_grid_figure({values[name]: own for name, own in outcomes.items()}, settings)  # type: ignore[misc]
 
 
 def sweep(out: Path, cells: Sequence[Cell], n_jobs: int, engine: Engine) -> int:

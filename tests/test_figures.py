@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from matplotlib.collections import LineCollection
@@ -19,6 +20,7 @@ from src.figures import (
     outcome_color,
     png,
     polygon_figure,
+    rate_grid_figure,
 )
 from src.geometry import find_polygons
 from src.palette import FEATURE_COLORS, GEOMETRY_COLORS, feature_color, geometry_color, tint
@@ -102,6 +104,27 @@ def test_rates_are_points_on_their_intervals() -> None:
     assert [tuple(line.get_xdata()) for line in lines[::2]] == [(share.low, share.high) for share in shares]  # type: ignore[arg-type]
     assert [line.get_xdata()[0] for line in lines[1::2]] == [share.share for share in shares]  # type: ignore[index]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
+
+
+def test_a_grid_of_rates_has_a_panel_for_each_geometry_and_leaves_missing_cells_empty() -> None:
+    outcomes = {
+        ("0.1", "0"): rates(["pentagon"] * 7 + ["hexagon"] * 3),
+        ("1", "0"): rates(["pentagon"] * 4),
+        ("0.1", "0.9"): rates(["square"] * 4 + ["pentagon"] * 6),
+    }
+    figure = rate_grid_figure(outcomes, ("lr", "momentum"))
+    assert [axes.get_title(loc="left").removeprefix("share that ends in: ") for axes in figure.axes] == [
+        "pentagon",
+        "square",
+        "hexagon",
+    ]
+    values = figure.axes[0].get_images()[0].get_array()
+    assert isinstance(values, np.ma.MaskedArray)
+    assert values.mask.tolist() == [[False, False], [False, True]]
+    assert values.filled(-1).tolist() == [[0.7, 1.0], [0.6, -1]]
+    written = [text.get_text() for text in figure.axes[2].texts]
+    assert written[:4] == ["30.0%", "10.8 to 60.3", "0.0%", "0.0 to 49.0"]  # of ten, of four
+    assert (figure.axes[2].get_xlabel(), figure.axes[2].get_ylabel()) == ("lr", "momentum")
 
 
 def test_a_basin_has_its_bottom_row_first_and_the_other_columns_over_it() -> None:
