@@ -217,8 +217,7 @@ def draw_rate_grid(
         shares: by (column, row); a cell without one is left empty.
         columns, rows: the settings' values, rows from the top.
     """
-    colormap = LinearSegmentedColormap.from_list("share", ["white", color])
-    colormap.set_bad("0.93")
+    colormap = LinearSegmentedColormap.from_list("share", ["white", color]).with_extremes(bad="0.93")
     missing = [[(column, row) not in shares for column in columns] for row in rows]
     values = [[shares[column, row].share if (column, row) in shares else 0.0 for column in columns] for row in rows]
     axes.imshow(np.ma.masked_array(values, missing), cmap=colormap, vmin=0, vmax=1, aspect="auto")

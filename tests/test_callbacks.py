@@ -352,6 +352,7 @@ def test_a_wide_model_lists_no_single_feature() -> None:
     assert unlearned_columns(model, find_polygons(model.W))["unlearned"] == ["", ""]
 
 
+@pytest.mark.slow
 def test_the_shares_of_a_resumed_run_cover_all_of_it(tmp_path: Path) -> None:
     options = {"config": "configs/seeds.yaml"}
     assert run_cli(tmp_path, "--model.n_instances=5", max_steps=220, **options) == 0

