@@ -177,7 +177,7 @@ def draw_rates(axes: Axes, outcomes: Mapping[str, Mapping[str, Rate]]) -> None:
             axes.plot([share.low, share.high], [y, y], color=color, linewidth=2.2, solid_capstyle="butt")
             axes.plot([share.share], [y], marker="o", markersize=6, color=color)
             axes.text(
-                1.07,
+                1.08,
                 y,
                 f"{share.share:.1%}",
                 color=color,
@@ -186,13 +186,15 @@ def draw_rates(axes: Axes, outcomes: Mapping[str, Mapping[str, Rate]]) -> None:
                 ha="right",
                 transform=axes.get_yaxis_transform(),
             )
-            axes.text(1.085, y, name, color=color, fontsize=8.5, va="center", transform=axes.get_yaxis_transform())
+            axes.text(1.095, y, name, color=color, fontsize=8.5, va="center", transform=axes.get_yaxis_transform())
             y += 1
         ticks.append((top + y - 1) / 2)
         if k % 2 == 0:
             axes.axhspan(top - 0.7, y - 0.3, color="0.96", zorder=0, linewidth=0)
         y += 0.4
-    axes.set(yticks=ticks, yticklabels=list(outcomes), xlim=(0, 1), xlabel="share of instances (95 % interval)")
+    axes.set(
+        yticks=ticks, yticklabels=list(outcomes), xlim=(-0.015, 1.015), xlabel="share of instances (95 % interval)"
+    )
     axes.set_ylim(y - 0.7, -0.7)
     axes.xaxis.set_major_formatter(PercentFormatter(1.0))
     axes.grid(axis="x", color="0.9")

@@ -64,6 +64,13 @@ class Cell:
     config: dict[str, Any]
 
     @property
+    def initialisation(self) -> str:
+        """What else than the seed an instance's start depends on."""
+        model = self.config["model"]
+        shape = {name: model["init_args"].get(name) for name in ("n_hidden", "init_std")}
+        return repr((model["class_path"], shape, self.config["data"]["init_args"].get("n_features")))
+
+    @property
     def output(self) -> Path:
         """What the run printed."""
         return self.folder.with_name(f"{self.folder.name}.txt")
@@ -251,13 +258,22 @@ def merge(out: Path, cells: Sequence[Cell]) -> dict[str, list[dict[str, str]]]:
         if all(cell.is_finished for cell in own):
             censuses[name] = [row for cell in own for row in read_rows(cell.folder / CENSUS)]
             rows += [{**own[0].values, **row} for row in geometry_rows(censuses[name])]
-    agreement = agreement_rows(censuses)
+    agreement = agreement_of(cells, censuses)
     if agreement:
         write_rows(out / AGREEMENT, agreement)
     if rows:
         write_rows(out / RATES, rows)
         write_whole(out / RATES_PICTURE, png(_picture(cells, censuses)))
     return censuses
+
+
+def agreement_of(cells: Sequence[Cell], censuses: Mapping[str, Sequence[Mapping[str, str]]]) -> list[dict[str, Any]]:
+    """`agreement_rows` of the cells between which a seed is the same initialisation."""
+    alike: dict[str, dict[str, Sequence[Mapping[str, str]]]] = {}
+    for cell in cells:
+        if cell.name in censuses:
+            alike.setdefault(cell.initialisation, {})[cell.name] = censuses[cell.name]
+    return [row for group in alike.values() for row in agreement_rows(group)]
 
 
 def _picture(cells: Sequence[Cell], censuses: Mapping[str, Sequence[Mapping[str, str]]]) -> Figure:
@@ -286,7 +302,7 @@ def sweep(out: Path, cells: Sequence[Cell], n_jobs: int, engine: Engine) -> int:
     censuses = merge(out, cells)
     if censuses:
         console.print(geometry_table(censuses))
-        for row in agreement_rows(censuses)[:N_PAIRS]:
+        for row in agreement_of(cells, censuses)[:N_PAIRS]:
             both = f"{row['first']} and {row['second']}"
             share = f"{row['share']:.1%} ({100 * row['low']:.1f} to {100 * row['high']:.1f})"
             sentence = f"The same geometry from the same seed, {both}: {share}; by chance {row['by_chance']:.1%}."

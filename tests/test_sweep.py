@@ -15,7 +15,7 @@ import pytest
 
 from src import cli, sweep
 from src.errors import ConfigError
-from src.runs import AGREEMENT, CENSUS, CHECKPOINT, CONFIG, RATES, RATES_PICTURE, read_rows
+from src.runs import CENSUS, CHECKPOINT, CONFIG, RATES, RATES_PICTURE, read_rows
 from src.sweep import Cell, parse_grid
 from tests.running import ROOT, SMALL_VALIDATION
 
@@ -77,11 +77,13 @@ def test_every_combination_is_a_run_folder_and_the_rates_are_one_table(finished:
     assert (finished / RATES_PICTURE).read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_cells_agree_as_often_as_their_seeds_have_the_same_geometry(finished: Path) -> None:
-    (row,) = read_rows(finished / AGREEMENT)
-    first, second = (read_rows(finished / name / "all" / CENSUS) for name in NAMES)
-    same = sum(a["geometry"] == b["geometry"] for a, b in zip(first, second, strict=True))
-    assert (row["first"], row["second"], row["count"], row["n"]) == (*NAMES, str(same), "5")
+def test_cells_agree_as_often_as_a_seed_has_the_same_geometry_from_the_same_start(tmp_path: Path) -> None:
+    grid = {"data.n_features": ["4", "5"], "model.optimizer.init_args.lr": ["0.1", "0.2"]}
+    _, cells = sweep.cells_of(BASE, grid, 1, tmp_path)
+    names = ("square", "square", "pentagon")
+    censuses = {cell.name: [{"seed": str(k), "geometry": name} for k, name in enumerate(names)] for cell in cells}
+    pairs = [(row["first"], row["second"], row["count"]) for row in sweep.agreement_of(cells, censuses)]
+    assert pairs == [(f"n_features={n}, lr=0.1", f"n_features={n}, lr=0.2", 3) for n in (4, 5)]
 
 
 def test_a_finished_cell_is_skipped_and_a_missing_one_run(finished: Path) -> None:
