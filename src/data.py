@@ -19,7 +19,7 @@ from src.memory import require_memory
 TRAINING, VALIDATION, INSTANCE = 0, 1, 2  # what a random stream is for; keeps streams of one seed apart
 N_VALIDATION_CHUNKS = 20  # independent parts of the validation sample; their spread gives its standard error
 N_SEEDS = 2**32  # what torch's CPU generator tells apart
-DRAW_COPIES = 3  # of a block while it is drawn: the one in use, the next, and its parts before they are stacked
+DRAW_COPIES = 2  # of a block while it is drawn: its instances one by one, and their stack
 ENDLESS = 2**40  # a number of blocks that no run reaches
 
 
