@@ -35,8 +35,7 @@ class BasinMap(Callback):
 
 def outcomes(polygons: Polygons) -> list[str]:
     """The geometry of each instance; of a pentagon that leaves out one feature, `pentagon without <feature>`."""
-    named = []
-    for name, learned in zip(polygons.names, polygons.learned.tolist(), strict=True):
-        left_out = [i for i, is_learned in enumerate(learned) if not is_learned]
-        named.append(f"pentagon without {left_out[0]}" if name == "pentagon" and len(left_out) == 1 else name)
-    return named
+    return [
+        f"pentagon without {left_out[0]}" if name == "pentagon" and len(left_out) == 1 else name
+        for name, left_out in zip(polygons.names, polygons.unlearned, strict=True)
+    ]

@@ -136,8 +136,7 @@ def unlearned_columns(model: ToyModel, polygons: Polygons) -> dict[str, list[str
     W = model.W.detach().cpu()
     norms = W.norm(dim=1)
     angles = angles_to_learned(W, polygons).rad2deg() if model.n_hidden == 2 else norms * math.nan
-    for learned, norm, angle in zip(polygons.learned.tolist(), norms.tolist(), angles.tolist(), strict=True):
-        features = [i for i, is_learned in enumerate(learned) if not is_learned]
+    for features, norm, angle in zip(polygons.unlearned, norms.tolist(), angles.tolist(), strict=True):
         lists["unlearned"].append(" ".join(map(str, features)))
         lists["unlearned_norm"].append(" ".join(f"{norm[i]:.4f}" for i in features))
         lists["unlearned_angle"].append(" ".join(f"{angle[i]:.2f}" for i in features))

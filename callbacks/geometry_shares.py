@@ -7,9 +7,10 @@ from lightning import LightningModule, Trainer
 
 from callbacks.recorder import Recorder
 from src.charts import charts_of
-from src.figures import png, shares_figure
+from src.figures import png
 from src.geometry import find_polygons
 from src.model import ToyModel
+from src.rate_figures import shares_figure
 from src.rates import rate
 from src.runs import SHARES, SHARES_PICTURE, run_folder, write_rows, write_whole
 

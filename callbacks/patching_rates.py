@@ -1,5 +1,6 @@
 """What patched columns did, arm by arm, and whether a hexagon donor does better than its controls."""
 
+from dataclasses import asdict
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
@@ -9,12 +10,15 @@ from rich.table import Table
 
 from src.charts import charts_of
 from src.errors import require
-from src.figures import png, rates_figure
+from src.figures import png
 from src.geometry import Polygons, find_polygons
 from src.initialisations import CONTROLS, Patch, PatchingArms
+from src.rate_figures import rates_figure
 from src.rates import Difference, paired_difference, rate, rates
-from src.runs import PATCHING, PATCHING_PICTURE, run_folder, write_rows, write_whole
+from src.runs import PATCHING, PATCHING_DIFFERENCES, PATCHING_PICTURE, run_folder, write_rows, write_whole
 
+SIGNIFICANCE = 0.05  # over all comparisons together (Bonferroni)
+IDENTITY_HOLDS = 0.99  # share of recipients that must end as in the census for a verdict
 SAME, ANOTHER = "pentagon, same left out", "pentagon, another left out"
 
 
@@ -22,7 +26,8 @@ class PatchingRates(Callback):
     """After training a `PatchingArms`: shares of outcomes by arm, as a table, `patching.csv` and image `patching`.
 
     The hexagon arm is compared with each control over the same recipients: the difference in the share of hexagons,
-    with its interval and an exact McNemar test. The picture is also `patching.png` in the run folder.
+    with its interval and an exact McNemar test, also in `patching_differences.csv`. The picture says the
+    verdict, and is `patching.png` in the run folder.
 
     Raises:
         ConfigError: if the model is no `PatchingArms`.
@@ -36,25 +41,33 @@ class PatchingRates(Callback):
         assert isinstance(pl_module, PatchingArms)
         outcomes = by_arm(pl_module.patches, find_polygons(pl_module.W.cpu()))
         rows: list[dict[str, Any]] = [
-            {"arm": arm, "outcome": outcome, **share._asdict(), "share": share.share}
+            {"arm": arm, "outcome": outcome, **asdict(share), "share": share.share}
             for arm, names in outcomes.items()
             for outcome, share in rates(names).items()
         ]
         write_rows(run_folder(trainer) / PATCHING, rows)
-        picture = png(rates_figure({arm: rates(names) for arm, names in outcomes.items()}))
+        differences = [
+            {"first": "hexagon", "second": control, **compare(outcomes["hexagon"], outcomes[control])._asdict()}
+            for control in CONTROLS
+            if "hexagon" in outcomes and control in outcomes
+        ]
+        if differences:
+            write_rows(run_folder(trainer) / PATCHING_DIFFERENCES, differences)
+        sentences = verdicts(outcomes)
+        figure = rates_figure({arm: rates(names) for arm, names in outcomes.items()}, "\n".join(sentences))
+        picture = png(figure)
         write_whole(run_folder(trainer) / PATCHING_PICTURE, picture)
         charts_of(trainer).add_png("patching", picture, trainer.global_step)
         console = Console()
         console.print(arms_table(outcomes))
-        for sentence in verdicts(outcomes):
+        for sentence in sentences:
             console.print(sentence, highlight=False, soft_wrap=True)
 
 
 def by_arm(patches: list[Patch], polygons: Polygons) -> dict[str, list[str]]:
     """Each recipient's outcome, in the same order in every arm; pentagons by whether the same feature is left out."""
     outcomes: dict[str, list[str]] = {}
-    for patch, name, learned in zip(patches, polygons.names, polygons.learned.tolist(), strict=True):
-        left_out = [i for i, is_learned in enumerate(learned) if not is_learned]
+    for patch, name, left_out in zip(patches, polygons.names, polygons.unlearned, strict=True):
         outcome = (SAME if left_out == [patch.column] else ANOTHER) if name == "pentagon" else name
         outcomes.setdefault(patch.arm, []).append(outcome)
     return outcomes
@@ -78,25 +91,23 @@ def arms_table(outcomes: dict[str, list[str]]) -> Table:
 
 
 def verdicts(outcomes: dict[str, list[str]]) -> list[str]:
-    """A sentence on the identity arm, and one for each control of the hexagon arm."""
+    """A sentence on the identity arm, and one for each control of the hexagon arm.
+
+    There is no verdict where the identity arm shows that the recipients do not train as they did in the census.
+    """
     sentences = []
     if "identity" in outcomes:
         n, kept = len(outcomes["identity"]), outcomes["identity"].count(SAME)
-        sentences.append(
-            f"identity: {kept:,} of {n:,} outcomes are as in the census"
-            + ("." if kept == n else ": the others show that the settings differ, or how sensitive an outcome is.")
-        )
-    for control in CONTROLS:
-        if control in outcomes and "hexagon" in outcomes:
-            difference = compare(outcomes["hexagon"], outcomes[control])
-            better = (
-                "does better than"
-                if difference.low > 0
-                else "does worse than"
-                if difference.high < 0
-                else ("is not shown to differ from")
-            )
-            sentences.append(f"A hexagon donor {better} the control '{control}': {difference}.")
+        sentences.append(f"identity: {kept:,} of {n:,} outcomes are as in the census.")
+        if kept < IDENTITY_HOLDS * n:
+            return [*sentences, "No verdict: the census must have been trained with the same settings, steps and data."]
+    controls = [control for control in CONTROLS if control in outcomes] if "hexagon" in outcomes else []
+    for control in controls:
+        difference = compare(outcomes["hexagon"], outcomes[control])
+        verdict = "is not shown to differ from"
+        if difference.p_value * len(controls) < SIGNIFICANCE:
+            verdict = "does better than" if difference.value > 0 else "does worse than"
+        sentences.append(f"A hexagon donor {verdict} the control '{control}': {difference}.")
     return sentences
 
 

@@ -40,7 +40,7 @@ class Parser(LightningArgumentParser):
 
 def _essence(message: str) -> str:
     """The keys and the first reason of a parser's message, which lists every type that it tried, in one line."""
-    lines = [line.strip().removeprefix("- ") for line in message.splitlines() if line.strip()]
+    lines = [line.strip().removeprefix("- ") for line in message.splitlines() if line.strip()] or ["it was refused"]
     keys = [key for line in lines for key in re.findall(r'^Parser key "([^"]+)"(?: element \d+)?:$', line)]
     reasons = [line for line in lines if not re.match(BOILERPLATE, line)]
     reason = re.sub(r"<class '([\w.]+)'>", r"\1", reasons[0] if reasons else lines[0])

@@ -46,6 +46,11 @@ class Polygons:
     residual: Float[Tensor, " instance"]
 
     @property
+    def unlearned(self) -> list[list[int]]:
+        """The features that each instance leaves out."""
+        return [[i for i, is_learned in enumerate(row) if not is_learned] for row in self.learned.tolist()]
+
+    @property
     def names(self) -> list[str]:
         """The regular polygon of each instance, `digon` to `octagon` and `9-gon` on, or `irregular`."""
         return [

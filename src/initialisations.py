@@ -10,12 +10,14 @@ from typing import Any, NamedTuple
 
 import torch
 
-from src.data import N_SEEDS
+from src.data import COLUMNS, DONORS, N_SEEDS, generator_for
 from src.errors import ConfigError, require
-from src.model import ReLUOutputModel, ToyModel
+from src.memory import require_memory
+from src.model import BYTES_OF_A_ROW, ReLUOutputModel, ToyModel
 from src.runs import CENSUS, read_rows
 
 ARMS = ("identity", "hexagon", "random", "fresh", "direction", "norm")
+NEEDED = "one with at least one hexagon, and one pentagon that leaves out one feature"
 CONTROLS = ("random", "fresh")  # arms whose donor is not chosen for its outcome
 
 
@@ -39,7 +41,8 @@ class Basin(ToyModel):
         require(size >= 1, "model.size", size, "at least 1")
         require(reach > 0, "model.reach", reach, "positive")
         require(0 <= seed < N_SEEDS, "model.seed", seed, f"from 0 to {N_SEEDS - 1}")
-        super().__init__(seeds=[seed] * size**2, **arguments)
+        require_memory("the number of points, model.size squared,", size**2, BYTES_OF_A_ROW)
+        super().__init__(seeds=[seed] * size**2, n_instances=1, first_seed=0, **arguments)
         require(self.n_hidden == 2, "model.n_hidden", self.n_hidden, "2, a plane, for a basin map")
         require(0 <= column < self.n_features, "model.column", column, f"from 0 to {self.n_features - 1}, the features")
         self.column = column
@@ -109,11 +112,12 @@ class PatchingArms(ToyModel):
         require(0 <= draw_seed < N_SEEDS, "model.draw_seed", draw_seed, f"from 0 to {N_SEEDS - 1}")
         limited = max_recipients is None or max_recipients >= 1
         require(limited, "model.max_recipients", max_recipients, "at least 1, or null for all")
-        generator = torch.Generator().manual_seed(draw_seed)
-        patches = plan_patches(read_outcomes(census), chosen, max_recipients, generator)
-        super().__init__(seeds=[patch.seed for patch in patches], **arguments)
-        beyond = [patch.column for patch in patches if patch.column >= self.n_features]
+        patches = plan_patches(read_outcomes(census), chosen, max_recipients, draw_seed)
+        require(len(patches) > 0, "model.census", census, NEEDED)
+        super().__init__(seeds=[patch.seed for patch in patches], n_instances=1, first_seed=0, **arguments)
+        beyond = [patch.column for patch in patches if not 0 <= patch.column < self.n_features]
         require(not beyond, "model.census", census, f"of models with {self.n_features} features, as configured")
+        generator = generator_for(draw_seed, COLUMNS)
         with torch.no_grad():
             for W, patch in zip(self.W, patches, strict=True):
                 W[:, patch.column] = self._changed(W[:, patch.column], patch, generator)
@@ -160,38 +164,36 @@ def read_outcomes(census: str) -> list[Outcome]:
         path.is_file(), "model.census", census, "the run folder of a finished census, such as configs/seeds.yaml makes"
     )
     try:
-        return [
+        outcomes = [
             Outcome(int(row["seed"]), row["geometry"], [int(feature) for feature in row["unlearned"].split()])
             for row in read_rows(path)
         ]
     except (KeyError, ValueError, TypeError, AttributeError):
         raise ConfigError(f"model.census is {census}; it must be a census.csv as callbacks.census writes it.") from None
+    seeds = {outcome.seed for outcome in outcomes}
+    proper = len(seeds) == len(outcomes) and all(0 <= seed < N_SEEDS for seed in seeds)
+    require(proper, "model.census", census, f"of seeds from 0 to {N_SEEDS - 1}, each once")
+    return outcomes
 
 
-def plan_patches(
-    outcomes: list[Outcome], arms: list[str], max_recipients: int | None, generator: torch.Generator
-) -> list[Patch]:
-    """One patch for each arm and recipient. Donors are drawn for all arms alike, whichever are chosen."""
+def plan_patches(outcomes: list[Outcome], arms: list[str], max_recipients: int | None, draw_seed: int) -> list[Patch]:
+    """One patch for each arm and recipient; none if there is no recipient or no hexagon.
+
+    A recipient's donors depend on the census and on `draw_seed` alone, whichever arms there are and however many
+    recipients come after it.
+    """
     recipients = [o for o in outcomes if o.geometry == "pentagon" and len(o.unlearned) == 1][:max_recipients]
     hexagons = [o.seed for o in outcomes if o.geometry == "hexagon"]
-    found = f"one with {len(recipients)} pentagons that leave out one feature, and {len(hexagons)} hexagons"
-    require(len(recipients) > 0 and len(hexagons) > 0, "model.census", found, "one with at least one of each")
-
-    def draw(seeds: list[int]) -> int:
-        return seeds[int(torch.randint(len(seeds), (), generator=generator))]
-
-    hexagon_donors = [draw(hexagons) for _ in recipients]
-    random_donors = [draw([o.seed for o in outcomes if o.seed != recipient.seed]) for recipient in recipients]
-    donors: dict[str, list[int | None]] = {
-        "identity": [None] * len(recipients),
-        "hexagon": list(hexagon_donors),
-        "random": list(random_donors),
-        "fresh": [None] * len(recipients),
-        "direction": list(hexagon_donors),
-        "norm": list(hexagon_donors),
-    }
-    return [
-        Patch(arm, recipient.seed, recipient.unlearned[0], donor)
-        for arm in arms
-        for recipient, donor in zip(recipients, donors[arm], strict=True)
-    ]
+    if not hexagons:
+        return []
+    generator = generator_for(draw_seed, DONORS)
+    patches: dict[str, list[Patch]] = {arm: [] for arm in ARMS}
+    for seed, _, (column,) in recipients:
+        others = [outcome.seed for outcome in outcomes if outcome.seed != seed]
+        hexagon, other = (
+            seeds[int(torch.randint(len(seeds), (), generator=generator))] for seeds in (hexagons, others)
+        )
+        donors = {"hexagon": hexagon, "random": other, "direction": hexagon, "norm": hexagon}
+        for arm in ARMS:
+            patches[arm].append(Patch(arm, seed, column, donors.get(arm)))
+    return [patch for arm in arms for patch in patches[arm]]

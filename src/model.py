@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from lightning import LightningModule
+from lightning import LightningModule, Trainer
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
@@ -75,8 +75,11 @@ class ToyModel(LightningModule):
         require(n_features >= 1, "model.n_features", n_features, "at least 1")
         require(n_hidden >= 1, "model.n_hidden", n_hidden, "at least 1")
         require(n_instances >= 1, "model.n_instances", n_instances, "at least 1")
+        field, count = (
+            ("model.n_instances", n_instances) if seeds is None else ("the length of model.seeds", len(seeds))
+        )
         parameters = 4 * n_features * (n_hidden + 1)
-        require_memory("model.n_instances", n_instances, STATE_COPIES * parameters + BYTES_OF_A_ROW)
+        require_memory(field, count, STATE_COPIES * parameters + BYTES_OF_A_ROW)
         last = N_SEEDS - n_instances
         require(0 <= first_seed <= last, "model.first_seed", first_seed, f"from 0 to {last}")
         require(init_std is None or init_std > 0, "model.init_std", init_std, "positive, or null for Xavier's")
@@ -166,13 +169,14 @@ class ToyModel(LightningModule):
             )
 
     def on_fit_start(self) -> None:
-        require(self.trainer.max_steps >= 1, "trainer.max_steps", self.trainer.max_steps, "at least 1")
-        require(
-            not self.trainer.precision.endswith("-mixed"),
-            "trainer.precision",
-            self.trainer.precision,
-            "32-true or 64-true",
-        )
+        self.refuse_trainer(self.trainer)
+
+    @staticmethod
+    def refuse_trainer(trainer: Trainer) -> None:
+        """Raise a `ConfigError` if these models cannot be trained with the trainer's settings."""
+        require(trainer.max_steps >= 1, "trainer.max_steps", trainer.max_steps, "at least 1")
+        allowed = "32-true or 64-true"
+        require(not trainer.precision.endswith("-mixed"), "trainer.precision", trainer.precision, allowed)
 
     def training_step(self, block: Tensor, batch_idx: int) -> dict[str, Tensor]:
         """One optimizer step for each batch of the block.

@@ -10,11 +10,13 @@ shares.csv, shares.png    how many instances had which geometry at which step
 exemplars.png             one polygon of each geometry
 gallery.png               many small polygons
 patching.csv, .png        what patched columns did, arm by arm
+patching_differences.csv  a hexagon's donor against its controls
 basin.png                 the outcome over a plane of initial columns
 
 The folder of a sweep holds a run folder for each cell and shard, and
 
 rates.csv, rates.png      shares of geometries with intervals, one row a cell and geometry
+<cell>/<shard>/finished   an empty file: the run came to its end
 agreement.csv             how often a seed has the same geometry in two cells
 """
 
@@ -34,9 +36,10 @@ CHECKPOINT = "checkpoints/last.ckpt"
 POLYGONS = "polygons.png"
 SHARES, SHARES_PICTURE = "shares.csv", "shares.png"
 EXEMPLARS, GALLERY = "exemplars.png", "gallery.png"
-PATCHING, PATCHING_PICTURE = "patching.csv", "patching.png"
+PATCHING, PATCHING_DIFFERENCES, PATCHING_PICTURE = "patching.csv", "patching_differences.csv", "patching.png"
 BASIN = "basin.png"
 CONFIG = "config.yaml"
+FINISHED = "finished"
 AGREEMENT = "agreement.csv"
 RATES, RATES_PICTURE = "rates.csv", "rates.png"
 TRAJECTORY = "trajectory.safetensors"

@@ -1,6 +1,7 @@
 """Censuses as tables: what each geometry's share is, and what its members have in common."""
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean, median
 from typing import Any
@@ -57,9 +58,10 @@ def agreement_rows(censuses: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[
 
 
 def median_of(census: Sequence[Mapping[str, Any]], column: str) -> float | None:
-    """Median of all numbers in the cells of a column, several to a cell; None if there are none."""
+    """Median of all numbers in the cells of a column, several to a cell; None if there are none but NaN."""
     numbers = [float(number) for row in census for number in row[column].split()]
-    return median(numbers) if numbers else None
+    known = [number for number in numbers if not math.isnan(number)]
+    return median(known) if known else None
 
 
 def geometry_table(censuses: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:

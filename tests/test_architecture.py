@@ -11,10 +11,11 @@ LAYERS = [
     {"src.errors", "src.palette", "src.rates"},
     {"src.geometry", "src.objective", "src.memory"},
     {"src.metrics", "src.data", "src.terminal"},
-    {"src.model", "src.figures", "src.runs", "src.charts", "src.tables"},
+    {"src.model", "src.figures", "src.rate_figures", "src.runs", "src.charts", "src.tables"},
     {"callbacks.recorder", "src.initialisations"},
     {"callbacks.*"},
     {"src.cli"},
+    {"src.cells"},
     {"src.sweep"},
 ]
 PURE = (
@@ -27,6 +28,7 @@ PURE = (
     "src.tables",
     "src.terminal",
     "src.figures",
+    "src.rate_figures",
 )
 NEVER_IN_PURE = ("lightning", "torchmetrics", "tensorboard")
 

@@ -14,16 +14,14 @@ from src.figures import (
     draw_basin,
     draw_gallery,
     draw_polygon,
-    draw_rates,
-    draw_shares,
     gallery_figure,
     outcome_color,
     png,
     polygon_figure,
-    rate_grid_figure,
 )
 from src.geometry import find_polygons
 from src.palette import FEATURE_COLORS, GEOMETRY_COLORS, feature_color, geometry_color, tint
+from src.rate_figures import draw_rates, draw_shares, rate_grid_figure
 from src.rates import rate, rates
 
 ANGLES = torch.arange(5) * 2 * math.pi / 5 + 0.3
