@@ -9,19 +9,21 @@ from typing import Any
 import pytest
 import torch
 from lightning import Callback, Trainer
+from matplotlib.figure import Figure
 from tensorboard.backend.event_processing.event_accumulator import IMAGES, SCALARS, EventAccumulator
 
 from callbacks.basin_map import BasinMap, outcomes
 from callbacks.census import Census, census_rows, unlearned_columns
 from callbacks.feature_norms import FeatureNorms
-from callbacks.gallery import typical_member
+from callbacks.gallery import Gallery, typical_member
 from callbacks.patching import PatchColumns
 from callbacks.patching_rates import ANOTHER, SAME, PatchingRates, by_arm, verdicts
 from callbacks.polygon_snapshots import snapshot_steps
 from callbacks.trajectory import Trajectory
 from src.errors import ConfigError
+from src.figures import basin_figure
 from src.geometry import Polygons, find_polygons
-from src.initialisations import ARMS, Patch
+from src.initialisations import ARMS, Patch, ReLUOutputBasin, ReLUOutputPatchingArms
 from src.metrics import PopulationLossValue
 from src.model import ReLUOutputModel
 from src.rates import rate, rates
@@ -31,6 +33,7 @@ from src.runs import (
     EXEMPLARS,
     GALLERY,
     PATCHING,
+    PATCHING_DIFFERENCES,
     PATCHING_PICTURE,
     POLYGONS,
     SHARES,
@@ -369,7 +372,43 @@ def test_the_shares_of_a_resumed_run_cover_all_of_it(tmp_path: Path) -> None:
 # Basins
 
 
-def test_the_basin_map_colours_each_point_by_its_own_outcome(tmp_path: Path) -> None:
+def polygon(k: int, *stubs: int) -> torch.Tensor:
+    """Six columns: a regular k-gon, with short columns in these places."""
+    angles = torch.arange(k) * 2 * math.pi / k
+    corners = torch.stack([angles.cos(), angles.sin()])
+    columns = torch.zeros(2, 6)
+    columns[:, [i for i in range(6) if i not in stubs]] = corners
+    return columns
+
+
+PENTAGON_WITHOUT_1, PENTAGON_WITHOUT_4 = polygon(5, 1), polygon(5, 4)
+HEXAGON, SQUARE = polygon(6), polygon(4, 0, 5)
+
+
+def test_the_basin_map_shows_each_points_outcome_where_it_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Any] = []
+
+    def spy(*arguments: Any) -> Figure:
+        drawn.extend(arguments)
+        return basin_figure(*arguments)
+
+    monkeypatch.setattr("callbacks.basin_map.basin_figure", spy)
+    model = ReLUOutputBasin(n_features=6, seed=5, column=2, size=2, reach=0.7)
+    ends = torch.stack([HEXAGON, PENTAGON_WITHOUT_1, PENTAGON_WITHOUT_4, SQUARE])
+    model.W.data = ends  # from the bottom left, along the rows
+    trainer = Trainer(logger=False, default_root_dir=tmp_path)
+    BasinMap().on_train_end(trainer, model)
+    rows, reach, column, initial_W, title = drawn
+    assert rows == [["hexagon", "pentagon without 1"], ["pentagon without 4", "square"]]
+    assert (reach, column) == (0.7, 2)
+    assert torch.equal(initial_W, ReLUOutputModel(6, first_seed=5).W.detach()[0])
+    assert title == "what seed 5 ends in, by where column 2 starts"
+    assert (tmp_path / BASIN).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_basin_run_has_its_map_and_its_points(tmp_path: Path) -> None:
     assert run_cli(tmp_path, "--model.size=3", config="configs/basin.yaml") == 0
     run = run_of(tmp_path, "basin")
     assert images(run, "basin") == [(run / BASIN).read_bytes()]
@@ -406,22 +445,39 @@ def census_of(folder: Path, *outcomes: str) -> Path:
     return write_rows(folder / "census.csv", rows)
 
 
-def test_patching_rates_are_by_arm(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_patching_run_has_its_tables_and_its_picture(tmp_path: Path) -> None:
     census = census_of(tmp_path, "pentagon", "hexagon", "pentagon", "pentagon")
     assert run_cli(tmp_path, f"--model.census={census}", config="configs/patching_rates.yaml") == 0
     run = run_of(tmp_path, "patching_rates")
-    rows = read_rows(run / PATCHING)
-    found = read_census(run)
-    assert [row["arm"] for row in found] == [arm for arm in ARMS for _ in range(3)]
-    for arm in ARMS:
-        own = [row for row in rows if row["arm"] == arm]
-        assert sum(int(row["count"]) for row in own) == 3
-        irregular = sum(int(row["count"]) for row in own if row["outcome"] == "irregular")
-        assert irregular == [row["geometry"] for row in found if row["arm"] == arm].count("irregular")
+    assert [row["arm"] for row in read_census(run)] == [arm for arm in ARMS for _ in range(3)]
+    assert [row["arm"] for row in read_rows(run / PATCHING)] == list(ARMS)  # all are irregular after 120 steps
     assert images(run, "patching") == [(run / PATCHING_PICTURE).read_bytes()]
-    printed = capsys.readouterr().out
-    assert "identity: " in printed
-    assert "A hexagon donor is not shown to differ from the control 'random'" in printed
+
+
+def test_patching_rates_are_by_arm(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    census = census_of(tmp_path, "pentagon", "hexagon", "pentagon", "pentagon", "pentagon")
+    arms = ["identity", "hexagon", "random", "fresh"]
+    model = ReLUOutputPatchingArms(n_features=6, census=str(census), arms=arms)
+    ends = {
+        "identity": [PENTAGON_WITHOUT_4] * 4,
+        "hexagon": [HEXAGON, HEXAGON, HEXAGON, PENTAGON_WITHOUT_1],
+        "random": [HEXAGON, SQUARE, SQUARE, PENTAGON_WITHOUT_4],
+        "fresh": [HEXAGON, HEXAGON, PENTAGON_WITHOUT_1, PENTAGON_WITHOUT_4],
+    }
+    model.W.data = torch.stack([W for arm in arms for W in ends[arm]])
+    PatchingRates().on_train_end(Trainer(logger=False, default_root_dir=tmp_path), model)
+    counts = {(row["arm"], row["outcome"]): int(row["count"]) for row in read_rows(tmp_path / PATCHING)}
+    assert counts == {
+        ("identity", SAME): 4,
+        ("hexagon", "hexagon"): 3, ("hexagon", ANOTHER): 1,
+        ("random", "hexagon"): 1, ("random", "square"): 2, ("random", SAME): 1,
+        ("fresh", "hexagon"): 2, ("fresh", ANOTHER): 1, ("fresh", SAME): 1,
+    }  # fmt: skip
+    differences = {row["second"]: float(row["value"]) for row in read_rows(tmp_path / PATCHING_DIFFERENCES)}
+    assert differences == {"random": 0.5, "fresh": 0.25}
+    printed = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["fresh", "50.0%", "(15.0", "to", "85.0)", "25.0%", "25.0%", "0.0%"] in printed
+    assert ["random", "25.0%", "(4.6", "to", "69.9)", "25.0%", "0.0%", "50.0%"] in printed
 
 
 def test_outcomes_of_an_arm_tell_which_feature_a_pentagon_leaves_out() -> None:
@@ -434,20 +490,54 @@ def test_outcomes_of_an_arm_tell_which_feature_a_pentagon_leaves_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("hexagon", "control", "words"),
+    ("gained", "lost", "words"),
     [
-        (["hexagon"] * 20 + [SAME] * 20, [SAME] * 40, "does better than"),
-        ([SAME] * 40, ["hexagon"] * 20 + [SAME] * 20, "does worse than"),
-        (["hexagon"] * 3 + [SAME] * 37, [ANOTHER] * 37 + ["hexagon"] * 3, "is not shown to differ from"),
+        (20, 0, "does better than"),
+        (0, 20, "does worse than"),
+        (3, 3, "is not shown to differ from"),
+        (7, 1, "is not shown to differ from"),  # p = 0.07
     ],
 )
-def test_the_verdict_is_plain(hexagon: list[str], control: list[str], words: str) -> None:
+def test_the_verdict_is_plain(gained: int, lost: int, words: str) -> None:
+    hexagon = ["hexagon"] * gained + [SAME] * (lost + 60)
+    control = [SAME] * gained + ["hexagon"] * lost + [SAME] * 60
     (sentence,) = verdicts({"hexagon": hexagon, "random": control})
     assert sentence.startswith(f"A hexagon donor {words} the control 'random': ")
 
 
-def test_the_identity_arm_counts_what_it_kept() -> None:
+def test_each_control_has_a_verdict_of_its_own_and_two_must_show_more_than_one() -> None:
+    hexagon = ["hexagon"] * 6 + [SAME] * 60
+    outcomes = {"hexagon": hexagon, "random": [SAME] * 66, "fresh": list(hexagon)}
+    both = verdicts(outcomes)  # p = 0.031 against random: enough for one comparison, not for one of two
+    assert [sentence.split(":")[0] for sentence in both] == [
+        "A hexagon donor is not shown to differ from the control 'random'",
+        "A hexagon donor is not shown to differ from the control 'fresh'",
+    ]
+    assert "+9.1 points" in both[0]
+    assert "+0.0 points" in both[1]
+    del outcomes["fresh"]
+    assert verdicts(outcomes)[0].startswith("A hexagon donor does better than the control 'random'")
+
+
+def test_without_identity_there_is_no_verdict() -> None:
     assert verdicts({"identity": [SAME] * 3}) == ["identity: 3 of 3 outcomes are as in the census."]
-    assert verdicts({"identity": [SAME, ANOTHER, SAME]})[0].startswith(
-        "identity: 2 of 3 outcomes are as in the census:"
-    )
+    outcomes = {"identity": [SAME, ANOTHER, SAME], "hexagon": ["hexagon"] * 3, "random": [SAME] * 3}
+    kept, refusal = verdicts(outcomes)
+    assert kept == "identity: 2 of 3 outcomes are as in the census."
+    assert refusal.startswith("No verdict: ")
+
+
+def test_the_exemplars_and_the_gallery_are_drawn_of_the_right_instances(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: dict[str, Any] = {}
+    monkeypatch.setattr("callbacks.gallery.polygon_figure", lambda W, names, step: drawn.update(W=W, names=names))
+    monkeypatch.setattr("callbacks.gallery.gallery_figure", lambda W, names: drawn.update(all=W, geometries=names))
+    monkeypatch.setattr("callbacks.gallery.png", lambda figure: b"")
+    model = ReLUOutputModel(6, n_instances=4)
+    model.W.data = torch.stack([PENTAGON_WITHOUT_1, 1.1 * HEXAGON, 1.2 * PENTAGON_WITHOUT_4, 1.3 * PENTAGON_WITHOUT_1])
+    Gallery().on_train_end(Trainer(logger=False, default_root_dir=tmp_path), model)
+    assert torch.equal(drawn["W"], model.W[[2, 1]])
+    assert drawn["names"] == ["seed 2, one of 3", "seed 1, one of 1"]
+    assert torch.equal(drawn["all"], model.W)
+    assert drawn["geometries"] == ["pentagon", "hexagon", "pentagon", "pentagon"]

@@ -21,11 +21,12 @@ from src.figures import (
 )
 from src.geometry import find_polygons
 from src.palette import FEATURE_COLORS, GEOMETRY_COLORS, feature_color, geometry_color, tint
-from src.rate_figures import draw_rates, draw_shares, rate_grid_figure
+from src.rate_figures import draw_rates, draw_shares, rate_grid_figure, rates_figure
 from src.rates import rate, rates
 
 ANGLES = torch.arange(5) * 2 * math.pi / 5 + 0.3
 PENTAGON = torch.stack([ANGLES.cos(), ANGLES.sin()])
+HEXAGON = torch.stack([(torch.arange(6) * math.pi / 3).cos(), (torch.arange(6) * math.pi / 3).sin()])
 WITH_STUB = torch.cat([PENTAGON, 0.3 * PENTAGON[:, 2:3]], dim=1)
 
 
@@ -74,9 +75,13 @@ def test_a_gallery_turns_every_polygon_so_that_its_longest_column_points_up() ->
 
 
 def test_a_gallery_shows_240_and_counts_all() -> None:
-    figure = gallery_figure(WITH_STUB.expand(300, 2, 6), ["pentagon"] * 250 + ["hexagon"] * 50)
+    names = ["hexagon"] * 50 + ["pentagon"] * 250
+    W = torch.cat([HEXAGON.expand(50, 2, 6), WITH_STUB.expand(250, 2, 6)])
+    figure = gallery_figure(W, names)
     assert figure.get_suptitle() == "the first 240 of 300 instances"
     assert len(spokes(figure.axes[0])) == 240 * 6
+    drawn = [(len(outline.get_xy()) - 1, outline.get_facecolor()[:3]) for outline in outlines(figure.axes[0])]
+    assert drawn == [(5, to_rgb(geometry_color("pentagon")))] * 190 + [(6, to_rgb(geometry_color("hexagon")))] * 50
     texts = [text.get_text() for text in figure.legends[0].get_texts()]
     assert texts == [f"{name} {rate(count, 300)}" for name, count in (("pentagon", 250), ("hexagon", 50))]
 
@@ -162,3 +167,9 @@ def test_colours_tell_apart_what_is_shown_together() -> None:
 
 def test_a_figure_becomes_a_png() -> None:
     assert png(Figure(figsize=(1, 1))).startswith(b"\x89PNG")
+
+
+def test_more_cells_than_a_picture_holds_are_counted() -> None:
+    figure = rates_figure({f"cell {k}": rates(["pentagon"]) for k in range(70)}, "what they did")
+    assert len(figure.axes[0].get_yticks()) == 60
+    assert figure.axes[0].get_title(loc="left") == "what they did\nthe first 60 of 70 cells"

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from src.geometry import IRREGULAR, NAMES, OVERLAP_ANGLE, REGULAR_WITHIN, STUB_NORM, find_polygons
+from src.geometry import IRREGULAR, NAMES, OVERLAP_ANGLE, REGULAR_WITHIN, STUB_NORM, angles_to_learned, find_polygons
 
 # The residual is a share of the columns' norm; a few float64 roundings of 1e-16 are all that may come on top.
 RESIDUAL = {"rtol": 0, "atol": 1e-14}
@@ -369,3 +369,22 @@ def test_weights_that_are_being_trained_are_read_and_left_as_they_are() -> None:
     polygons = find_polygons(W)
     assert not polygons.residual.requires_grad
     assert torch.equal(W, before)
+
+
+def test_an_angle_to_the_nearest_learned_column_is_the_short_way_round() -> None:
+    angles = torch.tensor([170.0, 50, -70, -175, 110, 60]).deg2rad()
+    lengths = torch.tensor([1.0, 1, 1, 0.2, 0.2, 0.2])
+    W = (lengths * torch.stack([angles.cos(), angles.sin()])).unsqueeze(0)
+    found = angles_to_learned(W, find_polygons(W)).rad2deg()[0]
+    torch.testing.assert_close(found, torch.tensor([0.0, 0, 0, 15, 60, 10]).double(), rtol=0, atol=1e-4)
+
+
+def test_without_a_learned_column_there_is_no_angle() -> None:
+    W = torch.full((1, 2, 6), 0.1)
+    assert angles_to_learned(W, find_polygons(W)).isnan().all()
+
+
+def test_what_is_left_out_is_all_that_is_not_learned() -> None:
+    W = torch.zeros(2, 2, 3)
+    W[0, 0] = torch.tensor([1.0, 0.1, 2.0])  # a learned column overlaps a longer one
+    assert find_polygons(W).unlearned == [[0, 1], [0, 1, 2]]

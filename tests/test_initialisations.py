@@ -22,6 +22,7 @@ OUTCOMES = [
     (5, "pentagon", "1 3"),
     (6, "pentagon", "5"),
 ]
+NEEDED = "it must be one with at least one hexagon, and one pentagon that leaves out one feature."
 RECIPIENTS = {0: 4, 2: 1, 6: 5}
 
 
@@ -135,8 +136,7 @@ def test_random_donors_are_drawn_from_all_seeds_alike() -> None:
     outcomes = [Outcome(seed, "pentagon", [0]) for seed in range(9)] + [Outcome(9, "hexagon", [])]
     draws = []
     for seed in range(300):
-        patches = plan_patches(outcomes, ["random"], 1, torch.Generator().manual_seed(seed))
-        draws += [patch.donor for patch in patches]
+        draws += [patch.donor for patch in plan_patches(outcomes, ["random"], 1, draw_seed=seed)]
     counts = [draws.count(seed) for seed in range(10)]
     assert counts[0] == 0  # not the recipient itself
     assert min(counts[1:]) > 10  # each of nine is expected 33 times
@@ -150,12 +150,16 @@ def test_the_same_draw_seed_draws_the_same(census: str) -> None:
     assert not torch.equal(first, other)
 
 
-def test_leaving_out_arms_or_recipients_does_not_change_the_donors_of_the_rest(census: str) -> None:
-    whole = ReLUOutputPatchingArms(n_features=6, census=census).patches
-    some = ReLUOutputPatchingArms(n_features=6, census=census, arms=["random", "norm"]).patches
-    assert some == [patch for patch in whole if patch.arm in ("random", "norm")]
-    first = ReLUOutputPatchingArms(n_features=6, census=census, max_recipients=1).patches
-    assert {patch.seed for patch in first} == {0}
+def test_leaving_out_arms_or_recipients_does_not_change_the_rest(census: str) -> None:
+    whole = ReLUOutputPatchingArms(n_features=6, census=census)
+    some = ReLUOutputPatchingArms(n_features=6, census=census, arms=["fresh", "norm"])
+    two = ReLUOutputPatchingArms(n_features=6, census=census, max_recipients=2)
+    starts = {(patch.arm, patch.seed): W for patch, W in zip(whole.patches, whole.W.detach(), strict=True)}
+    assert {patch.seed for patch in two.patches} == {0, 2}
+    for model in (some, two):
+        assert set(model.patches) <= set(whole.patches)
+        for patch, W in zip(model.patches, model.W.detach(), strict=True):
+            assert torch.equal(W, starts[patch.arm, patch.seed])
 
 
 @pytest.mark.parametrize(
@@ -174,9 +178,25 @@ def test_arms_that_cannot_be_made_are_refused(arguments: dict[str, Any], message
         ReLUOutputPatchingArms(**{"n_features": 6, "census": census, **arguments})
 
 
-def test_a_census_without_hexagons_is_refused(tmp_path: Path) -> None:
-    write_rows(tmp_path / CENSUS, [{"seed": 0, "geometry": "pentagon", "unlearned": "4"}])
-    with pytest.raises(ConfigError, match="one with 1 pentagons that leave out one feature, and 0 hexagons"):
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (
+            [(0, "pentagon", "4")],
+            NEEDED,
+        ),
+        ([(0, "hexagon", ""), (1, "pentagon", "4 5")], NEEDED),
+        ([(0, "pentagon", "4"), (0, "hexagon", "")], "it must be of seeds from 0 to 4294967295, each once."),
+        ([(-1, "pentagon", "4"), (0, "hexagon", "")], "it must be of seeds from 0 to 4294967295, each once."),
+        ([(0, "pentagon", "-1"), (1, "hexagon", "")], "it must be of models with 6 features, as configured."),
+    ],
+)
+def test_a_census_that_cannot_be_used_is_refused(
+    rows: list[tuple[int, str, str]], message: str, tmp_path: Path
+) -> None:
+    names = ("seed", "geometry", "unlearned")
+    write_rows(tmp_path / CENSUS, [dict(zip(names, row, strict=True)) for row in rows])
+    with pytest.raises(ConfigError, match=re.escape(f"model.census is {tmp_path}; {message}")):
         ReLUOutputPatchingArms(n_features=6, census=str(tmp_path))
 
 

@@ -1,4 +1,5 @@
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -7,6 +8,7 @@ import pytest
 from src import memory
 from src.data import SparseFeatures
 from src.errors import ConfigError
+from src.initialisations import ReLUOutputBasin
 from src.memory import free_bytes, require_memory
 from src.model import ReLUOutputModel
 from tests.running import fit
@@ -51,3 +53,21 @@ def test_a_container_with_less_than_the_machine_counts(tmp_path: Path, monkeypat
     assert free_bytes() == 700_000
     (tmp_path / "memory.max").write_text("max\n")
     assert free_bytes() == pytest.approx(available, rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("make", "field"),
+    [
+        (lambda: ReLUOutputModel(6, seeds=[0] * 1000), "the length of model.seeds is 1000;"),
+        (
+            lambda: ReLUOutputBasin(n_features=6, size=10**6),
+            "the number of points, model.size squared, is",
+        ),
+    ],
+)
+def test_however_a_stack_is_asked_for_it_must_fit(
+    make: Callable[[], object], field: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "free_bytes", lambda: 2**20)
+    with pytest.raises(ConfigError, match=f"{field}.* it must be at most .*, as many as fit"):
+        make()

@@ -1,8 +1,9 @@
 import math
 
+import numpy as np
 import pytest
 
-from src.rates import paired_difference, rate, rates
+from src.rates import Difference, paired_difference, rate, rates
 
 
 @pytest.mark.parametrize(("count", "n"), [(0, 20), (1, 20), (7, 20), (20, 20), (941, 1024)])
@@ -34,23 +35,52 @@ def test_a_rate_reads_as_a_share_with_its_interval() -> None:
     assert str(rate(5, 64)) == "7.8% (3.4 to 17.0)"
 
 
-def test_the_paired_difference_counts_only_those_that_differ() -> None:
-    first = [True] * 8 + [False] * 2 + [True] * 50 + [False] * 40
-    second = [False] * 8 + [True] * 2 + [True] * 50 + [False] * 40
-    difference = paired_difference(first, second)
-    assert difference.value == pytest.approx(0.06)
+def paired(both: int, gained: int, lost: int, neither: int) -> Difference:
+    first = [True] * (both + gained) + [False] * (lost + neither)
+    second = [True] * both + [False] * gained + [True] * lost + [False] * neither
+    return paired_difference(first, second)
+
+
+def test_the_p_value_counts_only_those_that_differ() -> None:
     # Exact McNemar: twice the chance of 8 or more heads in 10 throws, 2 (45 + 10 + 1) / 1024.
-    assert difference.p_value == pytest.approx(112 / 1024)
-    assert difference.low < 0 < difference.high
-    mirrored = paired_difference(second, first)
-    assert (mirrored.value, mirrored.low) == pytest.approx((-difference.value, -difference.high))
+    assert paired(50, 8, 2, 40).p_value == pytest.approx(112 / 1024)
+    assert paired(0, 8, 2, 0).p_value == pytest.approx(112 / 1024)
+    assert paired(50, 0, 0, 40).p_value == 1
 
 
-def test_outcomes_that_never_differ_show_no_difference() -> None:
-    assert paired_difference([True, False], [True, False]) == (0, 0, 0, 1)
+@pytest.mark.parametrize(
+    ("table", "value", "low", "high"),
+    [  # Newcombe 1998, table II, method 10: what the paper prints for its examples (a, b, c, d) of 50 pairs
+        ((36, 12, 2, 0), 0.2, 0.0569, 0.3404),
+        ((0, 0, 0, 50), 0.0, -0.0714, 0.0714),
+    ],
+)
+def test_the_paired_interval_is_newcombes(
+    table: tuple[int, int, int, int], value: float, low: float, high: float
+) -> None:
+    difference = paired(*table)
+    assert (difference.value, difference.low, difference.high) == pytest.approx((value, low, high), abs=1e-4)
 
 
-def test_a_clear_difference_excludes_zero() -> None:
-    difference = paired_difference([True] * 30 + [False] * 70, [False] * 100)
-    assert difference.low > 0
-    assert difference.p_value < 1e-8
+@pytest.mark.parametrize(
+    ("n", "gained", "lost"),
+    [(400, 0.05, 0.005), (400, 0.2, 0.02), (100, 0.5, 0.02), (100, 0.1, 0.01), (940, 0.08, 0.07)],
+)
+def test_the_paired_interval_covers_the_difference_in_19_of_20_samples(n: int, gained: float, lost: float) -> None:
+    draws = np.random.default_rng(0).multinomial(n, [0.02, gained, lost, 0.98 - gained - lost], size=500)
+    intervals = [paired(*map(int, draw)) for draw in draws]
+    covered = sum(interval.low <= gained - lost <= interval.high for interval in intervals) / len(intervals)
+    assert covered > 0.92  # nominally 0.95, of 500 draws with a standard error of 0.01
+    assert covered < 0.995
+
+
+def test_swapping_the_two_mirrors_the_difference() -> None:
+    a, b = paired(10, 8, 2, 30), paired(10, 2, 8, 30)
+    assert (a.value, a.low, a.high, a.p_value) == pytest.approx((-b.value, -b.high, -b.low, b.p_value))
+
+
+def test_ten_subjects_that_never_differ_prove_little() -> None:
+    difference = paired(0, 0, 0, 10)
+    assert (difference.value, difference.p_value) == (0, 1)
+    assert difference.low < -0.2
+    assert difference.high > 0.2

@@ -8,17 +8,19 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 import pytest
 
+from src import cells as of_sweep
 from src import cli, sweep
+from src.cells import Cell, parse_grid
 from src.errors import ConfigError
 from src.runs import CENSUS, CHECKPOINT, CONFIG, RATES, RATES_PICTURE, read_rows
-from src.sweep import Cell, parse_grid
 from tests.running import ROOT, SMALL_VALIDATION
 
+TWICE = f"{ROOT}/configs/seeds.yaml,{ROOT}/tests/../configs/seeds.yaml"  # one name, two paths
 CALLBACKS = [{"class_path": f"callbacks.{name}"} for name in ("census.Census", "last_checkpoint.LastCheckpoint")]
 BASE = [
     f"--config={ROOT}/configs/seeds.yaml",
@@ -36,7 +38,7 @@ class Engine:
         self.fails = fails
         self.ran: list[str] = []
 
-    def __call__(self, cells: Sequence[Cell], n_jobs: int) -> Iterator[tuple[Cell, int]]:
+    def __call__(self, cells: Sequence[Cell], n_jobs: int) -> Generator[tuple[Cell, int], None, None]:
         for cell in cells:
             self.ran.append(f"{cell.name}/{cell.folder.name}")
             if cell.name == self.fails:
@@ -79,7 +81,7 @@ def test_every_combination_is_a_run_folder_and_the_rates_are_one_table(finished:
 
 def test_cells_agree_as_often_as_a_seed_has_the_same_geometry_from_the_same_start(tmp_path: Path) -> None:
     grid = {"data.n_features": ["4", "5"], "model.optimizer.init_args.lr": ["0.1", "0.2"]}
-    _, cells = sweep.cells_of(BASE, grid, 1, tmp_path)
+    _, cells = of_sweep.cells_of(BASE, grid, 1, tmp_path)
     names = ("square", "square", "pentagon")
     censuses = {cell.name: [{"seed": str(k), "geometry": name} for k, name in enumerate(names)] for cell in cells}
     pairs = [(row["first"], row["second"], row["count"]) for row in sweep.agreement_of(cells, censuses)]
@@ -100,8 +102,8 @@ def test_a_finished_cell_is_skipped_and_a_missing_one_run(finished: Path) -> Non
 
 def test_a_folder_with_a_run_of_other_settings_is_refused(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(finished, *GRID, "--trainer.max_steps=21") == 2
-    err = capsys.readouterr().err
-    assert f"--out is {finished / NAMES[0]}/all; it must be a folder without a run of other settings." in err
+    wanted = f"{NAMES[0]}/all has trainer.max_steps 20; it must be another, or trainer.max_steps 20."
+    assert capsys.readouterr().err == f"error: --out is a folder where {wanted}\n"
 
 
 @pytest.mark.slow
@@ -124,7 +126,7 @@ def test_shards_together_are_the_census_of_the_whole(tmp_path: Path) -> None:
 
 def test_a_list_of_seeds_is_divided_too(tmp_path: Path) -> None:
     arguments = [*BASE, "--model.n_instances=1", "--model.seeds=[8,2,9,4]"]
-    _, cells = sweep.cells_of(arguments, {}, 3, tmp_path)
+    _, cells = of_sweep.cells_of(arguments, {}, 3, tmp_path)
     assert [cell.folder.name for cell in cells] == ["seeds_0_to_0", "seeds_1_to_1", "seeds_2_to_3"]
     assert cells[2].config["model"]["init_args"]["seeds"] == [9, 4]
     assert "--model.seeds=[9, 4]" in cells[2].arguments
@@ -133,7 +135,7 @@ def test_a_list_of_seeds_is_divided_too(tmp_path: Path) -> None:
 def test_configs_are_a_grid_key_and_come_before_other_overrides(tmp_path: Path) -> None:
     overlays = [f"{ROOT}/configs/optimizers/{name}.yaml" for name in ("sgd", "adam")]
     grid = parse_grid(["model.optimizer.init_args.lr=[0.5]", f"config=[{','.join(overlays)}]"])
-    _, cells = sweep.cells_of(BASE, grid, 1, tmp_path)
+    _, cells = of_sweep.cells_of(BASE, grid, 1, tmp_path)
     assert [cell.name for cell in cells] == ["config=sgd, lr=0.5", "config=adam, lr=0.5"]
     optimizers = [cell.config["model"]["init_args"]["optimizer"] for cell in cells]
     assert [optimizer["class_path"] for optimizer in optimizers] == ["torch.optim.SGD", "torch.optim.Adam"]
@@ -154,15 +156,48 @@ def test_a_cell_that_fails_is_reported_and_the_others_run(tmp_path: Path, capsys
 def test_an_interrupted_cell_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     grid = "--grid=data.n_features=[4]"
     assert run(tmp_path / "whole", grid) == 0
-    _, (cell,) = sweep.cells_of([*BASE], {"data.n_features": ["4"]}, 1, tmp_path / "part")
+    _, (cell,) = of_sweep.cells_of([*BASE], {"data.n_features": ["4"]}, 1, tmp_path / "part")
     assert cell.resumption == []
     assert cli.main(["fit", *cell.arguments, "--trainer.max_steps=8"]) == 0
-    (cell.folder / CENSUS).unlink()
-    (cell.folder / CONFIG).unlink()
+    (cell.folder / CONFIG).unlink()  # which has eight steps for the last
     assert cell.resumption == [f"--ckpt_path={cell.folder / CHECKPOINT}"]
     assert run(tmp_path / "part", grid) == 0
     assert (cell.folder / CENSUS).read_text() == (tmp_path / "whole/n_features=4/all" / CENSUS).read_text()
     assert cell.resumption == []  # nothing is left to do
+
+
+def test_a_cell_that_fails_at_its_very_end_is_not_finished(tmp_path: Path) -> None:
+    def fails_late(cells: Sequence[Cell], n_jobs: int) -> Generator[tuple[Cell, int], None, None]:
+        for cell, _ in Engine()(cells, n_jobs):
+            yield cell, 1
+
+    grid = "--grid=data.n_features=[4]"
+    assert sweep.main([*BASE, f"--out={tmp_path}", grid], fails_late) == 1
+    assert not (tmp_path / RATES).exists()
+    again = Engine()
+    assert run(tmp_path, grid, engine=again) == 0
+    assert again.ran == ["n_features=4/all"]
+
+
+def test_a_cell_without_a_census_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tmp_path, "--grid=data.n_features=[4]", "--trainer.callbacks=[]") == 1
+    assert "it left no census; has it callbacks.census.Census?" in capsys.readouterr().out
+
+
+def test_a_configuration_cut_off_while_it_was_written_is_no_other_run(tmp_path: Path) -> None:
+    for content in ("", "a: [", "trainer"):
+        (tmp_path / "n_features=4" / "all").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "n_features=4" / "all" / CONFIG).write_text(content)
+        _, (cell,) = of_sweep.cells_of(BASE, {"data.n_features": ["4"]}, 1, tmp_path)
+        assert not cell.is_finished
+
+
+def test_the_local_engine_survives_a_checkpoint_that_cannot_be_read(tmp_path: Path) -> None:
+    _, (cell,) = of_sweep.cells_of(BASE, {"data.n_features": ["4"]}, 1, tmp_path)
+    (cell.folder / CHECKPOINT).parent.mkdir(parents=True)
+    (cell.folder / CHECKPOINT).write_text("no checkpoint")
+    assert [status for _, status in sweep.run_local([cell], 1)] == [1]
+    assert cell.output.read_text().startswith("error: ")
 
 
 @pytest.mark.parametrize(
@@ -193,6 +228,17 @@ def test_an_interrupted_cell_goes_on_from_its_checkpoint(tmp_path: Path) -> None
         (["--shards=6"], "--shards is 6; it must be from 1 to 5, the number of seeds."),
         (["--shards=two"], "argument --shards: invalid int value: 'two'"),
         (["--shards=2", "--jobs=0"], "--jobs is 0; it must be at least 1."),
+        (["--grid=data.n_features=[4]", "--print_config"], "--print_config is given; it must be left to"),
+        (["--grid=trainer.max_steps=[0]"], "trainer.max_steps is 0; it must be at least 1."),
+        (["--grid=model.optimizer=[torch.optim.LBFGS]"], "model.optimizer"),
+        (
+            [f"--grid=config=[{ROOT}/configs/seeds.yaml,{ROOT}/tests/../configs/seeds.yaml]"],
+            "whose values differ in name.",
+        ),
+        (
+            ["--grid=data.n_features=[4]", "--out=/dev/null/x"],
+            "--out is /dev/null/x; it must be a folder that can be made",
+        ),
         (["--shards=2", "--trainer.logger=false"], "trainer.logger is False"),
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value),
@@ -212,15 +258,27 @@ def test_a_bad_sweep_is_refused_before_anything_runs(
 
 
 def test_grid_values_are_passed_on_as_they_are_written() -> None:
-    grid = parse_grid(["a.b=[1e-3,0.1,true,null,x y]", "config=[one.yaml]", "c=[[1,2],[3]]"])
-    assert grid == {"config": ["one.yaml"], "a.b": ["1e-3", "0.1", "true", "null", "x y"], "c": ["[1, 2]", "[3]"]}
+    grid = parse_grid(["a.b=[1e-3,0.1,true,null,x y]", "config=[one.yaml]", "c=[[1,2],[3]]", "d=[2026-01-01]"])
+    values = {"a.b": ["1e-3", "0.1", "true", "null", "x y"], "c": ["[1, 2]", "[3]"], "d": ["2026-01-01"]}
+    assert grid == {"config": ["one.yaml"], **values}
+
+
+def test_a_list_is_a_value_like_any_other_however_long(tmp_path: Path) -> None:
+    seeds = ",".join(map(str, range(200)))
+    _, (cell,) = of_sweep.cells_of(
+        [*BASE, "--model.n_instances=1"], parse_grid([f"model.seeds=[[{seeds}]]"]), 1, tmp_path
+    )
+    assert cell.config["model"]["init_args"]["seeds"] == list(range(200))
+    assert len(cell.folder.parent.name) <= 100
+    other = of_sweep._shortened("x" * 150 + "1")
+    assert other != of_sweep._shortened("x" * 150 + "2")
 
 
 def test_two_keys_that_end_alike_are_told_apart(tmp_path: Path) -> None:
     arguments = [*BASE, "--trainer.logger.init_args.save_dir=x"]
-    out, cells = sweep.cells_of(arguments, {"data.seed": ["1"], "model.init_std": ["0.1"]}, 1, None)
-    assert (out, cells[0].name) == (Path("x/seeds_sweep"), "seed=1, init_std=0.1")
-    assert sweep._short("data.seed", {"data.seed": [], "other.seed": []}) == "data.seed"
+    out, cells = of_sweep.cells_of(arguments, {"data.seed": ["1"], "model.init_std": ["0.1"]}, 1, None)
+    assert (out, cells[0].name) == (Path("x/seeds_by_seed_init_std"), "seed=1, init_std=0.1")
+    assert of_sweep._short("data.seed", {"data.seed": [], "other.seed": []}) == "data.seed"
 
 
 def test_a_refused_grid_is_a_config_error() -> None:
@@ -244,7 +302,7 @@ def test_a_sweep_runs_two_cells_at_a_time_and_survives_one_that_diverges(tmp_pat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_an_interrupted_sweep_saves_its_cells_and_goes_on(number: int, tmp_path: Path) -> None:
     def command(folder: Path) -> list[str]:
         return [*COMMAND, "--trainer.max_steps=20000", "--grid=data.n_features=[4]", f"--out={folder}"]

@@ -40,6 +40,8 @@ def test_rows_read_from_a_file_count_like_those_just_made() -> None:
 def test_the_median_is_over_all_numbers_in_all_cells() -> None:
     assert median_of(CENSUS, "unlearned_norm") == 0.5
     assert median_of(CENSUS[2:3], "unlearned_norm") is None
+    assert median_of([{"angle": "nan 3"}, {"angle": "1 nan"}, {"angle": "2"}], "angle") == 2
+    assert median_of([{"angle": "nan"}], "angle") is None
 
 
 def test_the_summary_of_one_census_names_each_geometry_once() -> None:
