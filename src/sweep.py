@@ -34,7 +34,7 @@ from src.rates import Rate, rates
 from src.runs import AGREEMENT, CENSUS, FINISHED, RATES, RATES_PICTURE, read_rows, write_rows, write_whole
 from src.tables import agreement_rows, geometry_rows, geometry_table
 
-N_PAIRS = 10  # of cells whose agreement is printed; all are in the file
+N_PAIRS = 10  # of cells up to which their agreement is printed; the file has all
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 INTERRUPTED = 128 + signal.SIGINT
 EPILOG = "Everything else goes to `python -m src.cli fit`, in every cell. The key `config` composes another config."
@@ -122,7 +122,7 @@ def report(out: Path, cells: Sequence[Cell], console: Console) -> None:
         write_rows(out / AGREEMENT, agreement)
     else:
         (out / AGREEMENT).unlink(missing_ok=True)
-    for row in agreement[:N_PAIRS]:
+    for row in agreement if len(agreement) <= N_PAIRS else []:
         both = f"{row['first']} and {row['second']}"
         share = f"{row['share']:.1%} ({100 * row['low']:.1f} to {100 * row['high']:.1f})"
         sentence = f"The same geometry from the same seed, {both}: {share}; by chance {row['by_chance']:.1%}."
