@@ -1,6 +1,5 @@
 import re
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -185,10 +184,8 @@ def test_a_scheduler_that_follows_the_loss_is_refused() -> None:
 
 
 def test_a_precision_that_scales_the_loss_is_refused() -> None:
-    model = ReLUOutputModel(n_features=6)
-    model.trainer = SimpleNamespace(max_steps=1, precision="16-mixed")  # type: ignore[assignment]
-    with pytest.raises(ConfigError, match=r"trainer\.precision is 16-mixed"):
-        model.on_fit_start()
+    with pytest.raises(ConfigError, match=r"trainer\.precision is bf16-mixed; it must be 32-true or 64-true"):
+        fit(ReLUOutputModel(n_features=6), precision="bf16-mixed")
 
 
 def test_a_diverging_instance_stops_the_run_and_is_named() -> None:
