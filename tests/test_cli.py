@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,6 +20,10 @@ OVERLAYS = sorted(path.relative_to(ROOT) for path in (ROOT / "configs" / "optimi
 SMALLER = {"seeds": ["--model.n_instances=20"], "basin": ["--model.size=4"]}
 
 README = (ROOT / "README.md").read_text()
+
+
+def slow(*values: Any) -> Any:
+    return pytest.param(*values, marks=pytest.mark.slow)
 
 
 def state(run: Path) -> dict[str, torch.Tensor]:
@@ -64,6 +69,7 @@ def test_an_optimizer_overlay_changes_the_optimizer_alone(overlay: Path, plain: 
         assert torch.equal(first[name][0], second[name][0])
 
 
+@pytest.mark.slow
 def test_the_saved_config_repeats_the_run(tmp_path: Path) -> None:
     assert run_cli(tmp_path) == 0
     assert cli.main(["fit", f"--config={run_of(tmp_path) / 'config.yaml'}"]) == 0
@@ -111,6 +117,7 @@ def test_a_resumed_run_ends_with_the_same_bits(tmp_path: Path) -> None:
     assert steps == [0, 50, 100, 130, 150, 200, 220]
 
 
+@pytest.mark.slow
 def test_independent_streams_resume_to_the_same_bits(tmp_path: Path) -> None:
     options = ("--data.stream=independent", "--model.n_instances=2", "--model.optimizer=torch.optim.RMSprop")
     whole, part = tmp_path / "whole", tmp_path / "part"
@@ -135,19 +142,19 @@ def test_validate_reports_a_checkpoint(tmp_path: Path, capsys: pytest.CaptureFix
     ("arguments", "sentence"),
     [
         (["--data.feature_probability=1.5"], "data.feature_probability is 1.5; it must be in (0, 1]."),
-        (["--data.feature_probability=0"], "data.feature_probability is 0.0; it must be in (0, 1]."),
-        (["--data.seed=-1"], "data.seed is -1; it must be from 0 to 4294967295."),
-        (["--model.first_seed=-1"], "model.first_seed is -1; it must be from 0 to 4294967295."),
+        slow(["--data.feature_probability=0"], "data.feature_probability is 0.0; it must be in (0, 1]."),
+        slow(["--data.seed=-1"], "data.seed is -1; it must be from 0 to 4294967295."),
+        slow(["--model.first_seed=-1"], "model.first_seed is -1; it must be from 0 to 4294967295."),
         (["--model.n_instances=0"], "model.n_instances is 0; it must be at least 1."),
-        (["--model.n_instances=many"], "model.n_instances: Expected a int"),
+        slow(["--model.n_instances=many"], "model.n_instances: Expected a int"),
         (["--model.n_instanses=2"], "model: Option 'n_instanses' is not accepted"),
-        (["--model=Nonsense"], "Nonsense"),
-        (["--trainer.max_stepz=1"], "unrecognized arguments: --trainer.max_stepz=1"),
+        slow(["--model=Nonsense"], "Nonsense"),
+        slow(["--trainer.max_stepz=1"], "unrecognized arguments: --trainer.max_stepz=1"),
         (["--model.optimizer.lr=-1"], "model.optimizer is refused by torch: Invalid learning rate: -1.0"),
         (["--trainer.max_steps=0"], "trainer.max_steps is 0; it must be at least 1."),
         (["--trainer.gradient_clip_val=1"], "gradient clipping is not supported"),
         (["--ckpt_path=missing.ckpt"], "ckpt_path is missing.ckpt; it must be an existing checkpoint file."),
-        (["--config=missing.yaml"], "missing.yaml"),
+        slow(["--config=missing.yaml"], "missing.yaml"),
         (
             ["--trainer.callbacks+=callbacks.patching.PatchColumns", "--trainer.callbacks.donor_seed=1",
              "--trainer.callbacks.columns=[7]"],
@@ -172,12 +179,14 @@ def test_a_bad_setting_is_refused_in_one_sentence(
     assert list(tmp_path.rglob("events*")) == []
 
 
+@pytest.mark.slow
 def test_resuming_a_finished_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_cli(tmp_path) == 0
     assert run_cli(tmp_path, f"--ckpt_path={run_of(tmp_path) / CHECKPOINT}") == 2
     assert "trainer.max_steps is 120; it must be more than 120" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_resuming_another_model_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_cli(tmp_path) == 0
     checkpoint = run_of(tmp_path) / CHECKPOINT
@@ -185,6 +194,7 @@ def test_resuming_another_model_is_refused(tmp_path: Path, capsys: pytest.Captur
     assert "W is 1 x 2 x 6 in the checkpoint" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("argument", "sentence"),
     [
@@ -293,6 +303,7 @@ def test_patching_shows_pentagon_hexagon_and_the_patched_outcome(tmp_path: Path)
     assert losses.argmax() == 4  # the column that the config patches is the one that the pentagon does not learn
 
 
+@pytest.mark.slow
 def test_a_start_prints_nothing_that_a_user_cannot_act_on(tmp_path: Path) -> None:
     arguments = [
         "--config=configs/hexagon.yaml",
@@ -330,6 +341,7 @@ def test_a_terminal_without_braille_gets_the_summary_all_the_same(tmp_path: Path
     assert "⠀" not in done.stdout
 
 
+@pytest.mark.slow
 def test_another_optimizer_keeps_weight_decay_until_told_otherwise(tmp_path: Path) -> None:
     """What the README warns of: the settings that both optimizers have carry over."""
     for version, (arguments, decay) in enumerate((((), 0.01), (("--model.optimizer.weight_decay=0",), 0))):

@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Generator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -80,12 +81,15 @@ def test_every_combination_is_a_run_folder_and_the_rates_are_one_table(finished:
 
 
 def test_cells_agree_as_often_as_a_seed_has_the_same_geometry_from_the_same_start(tmp_path: Path) -> None:
-    grid = {"data.n_features": ["4", "5"], "model.optimizer.init_args.lr": ["0.1", "0.2"]}
-    _, cells = of_sweep.cells_of(BASE, grid, 1, tmp_path)
+    def cell(name: str, n_features: int, std: float) -> Cell:
+        model = {"class_path": "Model", "init_args": {"n_hidden": 2, "init_std": std, "optimizer": name}}
+        return Cell(name, {}, {}, [], tmp_path, {"model": model, "data": {"init_args": {"n_features": n_features}}})
+
+    cells = [cell("a", 4, 1.0), cell("b", 5, 1.0), cell("c", 4, 1.0), cell("d", 5, 1.0), cell("e", 4, 0.5)]
     names = ("square", "square", "pentagon")
     censuses = {cell.name: [{"seed": str(k), "geometry": name} for k, name in enumerate(names)] for cell in cells}
     pairs = [(row["first"], row["second"], row["count"]) for row in sweep.agreement_of(cells, censuses)]
-    assert pairs == [(f"n_features={n}, lr=0.1", f"n_features={n}, lr=0.2", 3) for n in (4, 5)]
+    assert pairs == [("a", "c", 3), ("b", "d", 3)]
 
 
 def test_a_finished_cell_is_skipped_and_a_missing_one_run(finished: Path) -> None:
@@ -166,6 +170,7 @@ def test_an_interrupted_cell_goes_on_from_its_checkpoint(tmp_path: Path) -> None
     assert cell.resumption == []  # nothing is left to do
 
 
+@pytest.mark.slow
 def test_a_cell_that_fails_at_its_very_end_is_not_finished(tmp_path: Path) -> None:
     def fails_late(cells: Sequence[Cell], n_jobs: int) -> Generator[tuple[Cell, int], None, None]:
         for cell, _ in Engine()(cells, n_jobs):
@@ -179,17 +184,19 @@ def test_a_cell_that_fails_at_its_very_end_is_not_finished(tmp_path: Path) -> No
     assert again.ran == ["n_features=4/all"]
 
 
+@pytest.mark.slow
 def test_a_cell_without_a_census_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(tmp_path, "--grid=data.n_features=[4]", "--trainer.callbacks=[]") == 1
     assert "it left no census; has it callbacks.census.Census?" in capsys.readouterr().out
 
 
-def test_a_configuration_cut_off_while_it_was_written_is_no_other_run(tmp_path: Path) -> None:
-    for content in ("", "a: [", "trainer"):
-        (tmp_path / "n_features=4" / "all").mkdir(parents=True, exist_ok=True)
-        (tmp_path / "n_features=4" / "all" / CONFIG).write_text(content)
-        _, (cell,) = of_sweep.cells_of(BASE, {"data.n_features": ["4"]}, 1, tmp_path)
-        assert not cell.is_finished
+@pytest.mark.parametrize("content", ["", "a: [", "trainer", "a: 1"])
+def test_only_a_whole_configuration_can_be_of_another_run(content: str, tmp_path: Path) -> None:
+    cell = Cell("a", {}, {}, [], tmp_path / "a" / "all", {"a": 2})
+    cell.folder.mkdir(parents=True)
+    (cell.folder / CONFIG).write_text(content)
+    with nullcontext() if content != "a: 1" else pytest.raises(ConfigError, match="a/all has a 1; it must be another"):
+        cell.refuse_another_run()
 
 
 def test_the_local_engine_survives_a_checkpoint_that_cannot_be_read(tmp_path: Path) -> None:
@@ -200,61 +207,66 @@ def test_the_local_engine_survives_a_checkpoint_that_cannot_be_read(tmp_path: Pa
     assert cell.output.read_text().startswith("error: ")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        (["--grid=data.n_featurez=[4]"], "n_featurez"),
-        (["--grid=model.optimizer.init_args.lrr=[4]"], "lrr"),
-        (["--grid=nonsense=[1]"], "nonsense"),
-        (
-            ["--grid=data.n_features=[]"],
-            "--grid is data.n_features=[]; it must be key=[value,...] with",
-        ),
-        (
-            ["--grid=data.n_features=4"],
-            "--grid is data.n_features=4; it must be key=[value,...] with at least",
-        ),
-        (["--grid=data.n_features"], "--grid is data.n_features; it must be key=[value,...] with at least one value."),
-        (["--grid=data.n_features=[4"], "--grid is data.n_features=[4; it must be"),
-        (["--grid=[4]"], "--grid is [4]; it must be key=[value,...] with at least one value."),
-        (["--grid=data.n_features=[4,4]"], "it must be a list of different values."),
-        (["--grid=data.seed=[1]", "--grid=data.seed=[2]"], "it must be the only one for data.seed."),
-        (["--grid=data.feature_probability=[0.1,2]"], "data.feature_probability is 2.0; it must be in (0, 1]."),
-        (["--grid=model.n_instances=[0]"], "model.n_instances is 0; it must be at least 1."),
-        (["--grid=model.optimizer.init_args.lr=[-1]"], "model.optimizer is refused by torch"),
-        (["--grid=config=[no.yaml]"], "no.yaml"),
-        ([], "--grid is missing; it must be given, or --shards, or both."),
-        (["--shards=0"], "--shards is 0; it must be at least 1."),
-        (["--shards=6"], "--shards is 6; it must be from 1 to 5, the number of seeds."),
-        (["--shards=two"], "argument --shards: invalid int value: 'two'"),
-        (["--shards=2", "--jobs=0"], "--jobs is 0; it must be at least 1."),
-        (["--grid=data.n_features=[4]", "--print_config"], "--print_config is given; it must be left to"),
-        (["--grid=trainer.max_steps=[0]"], "trainer.max_steps is 0; it must be at least 1."),
-        (["--grid=model.optimizer=[torch.optim.LBFGS]"], "model.optimizer"),
-        (
-            [f"--grid=config=[{ROOT}/configs/seeds.yaml,{ROOT}/tests/../configs/seeds.yaml]"],
-            "whose values differ in name.",
-        ),
-        (
-            ["--grid=data.n_features=[4]", "--out=/dev/null/x"],
-            "--out is /dev/null/x; it must be a folder that can be made",
-        ),
-        (["--shards=2", "--trainer.logger=false"], "trainer.logger is False"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else " ".join(value),
-)
-def test_a_bad_sweep_is_refused_before_anything_runs(
-    arguments: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def refused(folder: Path, arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
     engine = Engine()
-    assert run(tmp_path / "sweep", *arguments, engine=engine) == 2
+    assert run(folder / "sweep", *arguments, engine=engine) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("error: ")
     assert sentence in err
     assert err.count("\n") == 1
     assert engine.ran == []
-    assert not (tmp_path / "sweep").exists()
+    assert not (folder / "sweep").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--grid=data.n_featurez=[4]"], "n_featurez"),
+        (["--grid=data.n_features=[]"], "--grid is data.n_features=[]; it must be key=[value,...] with at least"),
+        (["--grid=data.n_features=4"], "--grid is data.n_features=4; it must be key=[value,...] with at least"),
+        (["--grid=data.n_features"], "--grid is data.n_features; it must be key=[value,...] with at least one value."),
+        (["--grid=data.n_features=[4"], "--grid is data.n_features=[4; it must be"),
+        (["--grid=[4]"], "--grid is [4]; it must be key=[value,...] with at least one value."),
+        (["--grid=data.n_features=[4,4]"], "it must be a list of different values."),
+        (["--grid=data.seed=[1]", "--grid=data.seed=[2]"], "it must be the only one for data.seed."),
+        ([], "--grid is missing; it must be given, or --shards, or both."),
+        (["--shards=0"], "--shards is 0; it must be at least 1."),
+        (["--shards=6"], "--shards is 6; it must be from 1 to 5, the number of seeds."),
+        (["--shards=two"], "argument --shards: invalid int value: 'two'"),
+        (["--shards=2", "--jobs=0"], "--jobs is 0; it must be at least 1."),
+        (["--grid=data.n_features=[4]", "--print_config"], "--print_config is given; it must be left to"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_a_bad_sweep_is_refused_before_anything_runs(
+    arguments: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused(tmp_path, arguments, sentence, capsys)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--grid=model.optimizer.init_args.lrr=[4]"], "lrr"),
+        (["--grid=nonsense=[1]"], "nonsense"),
+        (["--grid=data.feature_probability=[0.1,2]"], "data.feature_probability is 2.0; it must be in (0, 1]."),
+        (["--grid=model.n_instances=[0]"], "model.n_instances is 0; it must be at least 1."),
+        (["--grid=model.optimizer.init_args.lr=[-1]"], "model.optimizer is refused by torch"),
+        (["--grid=config=[no.yaml]"], "no.yaml"),
+        ([f"--grid=config=[{TWICE}]"], "whose values differ in name."),
+        (["--grid=data.n_features=[4]", "--out=/dev/null/x"], "--out is /dev/null/x; it must be a folder that can"),
+        (["--grid=trainer.max_steps=[0]"], "trainer.max_steps is 0; it must be at least 1."),
+        (["--grid=model.optimizer=[torch.optim.LBFGS]"], "model.optimizer"),
+        (["--shards=2", "--trainer.logger=false"], "trainer.logger is False"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_a_cell_that_would_be_refused_is_refused_before_anything_runs(
+    arguments: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused(tmp_path, arguments, sentence, capsys)
 
 
 def test_grid_values_are_passed_on_as_they_are_written() -> None:
