@@ -1,6 +1,6 @@
 """A grid of overrides and shards of seeds, each cell a `fit` of its own.
 
-    python -m src.sweep --config configs/seeds.yaml --grid data.n_features=[4,5,6,7,8]
+    python -m src.sweep --config configs/seeds.yaml --grid 'data.n_features=[4,5,6,7,8]'
 
 Every combination of the grid's values is a cell. A cell is a run folder, `<out>/<cell>/<shard>`, made by the command
 line of `src.cli`. A cell that is finished is skipped, an interrupted one goes on from its checkpoint, and one that
