@@ -109,13 +109,23 @@ class _DryRun(cli.ToyCLI):
         self.model.configure_optimizers()
 
 
-def settings_of(arguments: list[str]) -> dict[str, Any]:
+class _Reading(cli.ToyCLI):
+    """Parses a command line, and leaves it at that."""
+
+    def instantiate_classes(self) -> None:
+        self.trainer = None  # type: ignore[assignment]
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        pass
+
+
+def settings_of(arguments: list[str], reading: type[cli.ToyCLI] = _DryRun) -> dict[str, Any]:
     """The whole configuration that a `fit` with these arguments would have.
 
     Raises:
-        ConfigError: if it would be refused.
+        ConfigError: if it would be refused; with `_Reading`, only if it cannot be parsed.
     """
-    built = cli.command_line(["fit", *arguments], _DryRun)
+    built = cli.command_line(["fit", *arguments], reading)
     settings: dict[str, Any] = yaml.safe_load(built._parser("fit").dump(built.config["fit"], skip_none=False))
     return settings
 
@@ -159,7 +169,7 @@ def cells_of(
     for combination in itertools.product(*grid.values()):
         values = dict(zip(grid, combination, strict=True))
         overrides = [f"--{key}={value}" for key, value in values.items()]
-        config = settings_of([*arguments, *overrides])
+        config = settings_of([*arguments, *overrides], _DryRun if n_shards == 1 else _Reading)
         logger, model = config["trainer"]["logger"], config["model"]["init_args"]
         require(isinstance(logger, dict), "trainer.logger", logger, "a logger with a folder, for a sweep")
         if out is None:
@@ -176,6 +186,8 @@ def cells_of(
             cell = Cell(name, values, labels, [*arguments, *overrides, *changes], out / name / shard, of_cell)
             cell.refuse_another_run()
             cells.append(cell)
+        if n_shards > 1:
+            settings_of(cells[-1].arguments)
     assert out is not None
     twice = [str(folder) for folder, count in Counter(cell.folder for cell in cells).items() if count > 1]
     require(not twice, "--grid", f"one whose cells share {', '.join(twice)}", "one whose values differ in name")

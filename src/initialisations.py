@@ -5,6 +5,7 @@
     class LeakyBasin(Basin, LeakyModel): ...
 """
 
+import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from src.runs import CENSUS, read_rows
 
 ARMS = ("identity", "hexagon", "random", "fresh", "direction", "norm")
 NEEDED = "one with at least one hexagon, and one pentagon that leaves out one feature"
+FROM_HEXAGONS = ("hexagon", "direction", "norm")
 CONTROLS = ("random", "fresh")  # arms whose donor is not chosen for its outcome
 
 
@@ -39,7 +41,7 @@ class Basin(ToyModel):
 
     def __init__(self, seed: int = 0, column: int = 0, size: int = 64, reach: float = 1.0, **arguments: Any) -> None:
         require(size >= 1, "model.size", size, "at least 1")
-        require(reach > 0, "model.reach", reach, "positive")
+        require(0 < reach < math.inf, "model.reach", reach, "positive and finite")
         require(0 <= seed < N_SEEDS, "model.seed", seed, f"from 0 to {N_SEEDS - 1}")
         require_memory("the number of points, model.size squared,", size**2, BYTES_OF_A_ROW)
         super().__init__(seeds=[seed] * size**2, n_instances=1, first_seed=0, **arguments)
@@ -75,7 +77,7 @@ class Patch(NamedTuple):
 
 
 class PatchingArms(ToyModel):
-    """Every pentagon seed of a census, its unlearned feature's initial column changed in several ways: the arms.
+    """Every pentagon of a census that leaves out one feature, that feature's initial column changed: the arms.
 
         identity    left as it is
         hexagon     the same column of a hexagon seed
@@ -177,23 +179,24 @@ def read_outcomes(census: str) -> list[Outcome]:
 
 
 def plan_patches(outcomes: list[Outcome], arms: list[str], max_recipients: int | None, draw_seed: int) -> list[Patch]:
-    """One patch for each arm and recipient; none if there is no recipient or no hexagon.
+    """One patch for each arm and recipient; none if there is no recipient, or no hexagon where one is needed.
 
     A recipient's donors depend on the census and on `draw_seed` alone, whichever arms there are and however many
     recipients come after it.
     """
     recipients = [o for o in outcomes if o.geometry == "pentagon" and len(o.unlearned) == 1][:max_recipients]
     hexagons = [o.seed for o in outcomes if o.geometry == "hexagon"]
-    if not hexagons:
+    if not hexagons and not set(arms).isdisjoint(FROM_HEXAGONS):
         return []
     generator = generator_for(draw_seed, DONORS)
     patches: dict[str, list[Patch]] = {arm: [] for arm in ARMS}
     for seed, _, (column,) in recipients:
         others = [outcome.seed for outcome in outcomes if outcome.seed != seed]
         hexagon, other = (
-            seeds[int(torch.randint(len(seeds), (), generator=generator))] for seeds in (hexagons, others)
+            seeds[int(torch.randint(len(seeds), (), generator=generator))] if seeds else None
+            for seeds in (hexagons, others)
         )
-        donors = {"hexagon": hexagon, "random": other, "direction": hexagon, "norm": hexagon}
+        donors = {"random": other, **dict.fromkeys(FROM_HEXAGONS, hexagon)}
         for arm in ARMS:
             patches[arm].append(Patch(arm, seed, column, donors.get(arm)))
     return [patch for arm in arms for patch in patches[arm]]

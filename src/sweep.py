@@ -16,7 +16,7 @@ import sys
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -70,7 +70,8 @@ def run_local(cells: Sequence[Cell], n_jobs: int) -> Generator[tuple[Cell, int],
                     running.append(process)
                 return process.wait()
         except (OSError, RuntimeError, LookupError, TypeError, EOFError, pickle.UnpicklingError) as error:
-            cell.output.write_text(f"error: {error}\n")  # such as a checkpoint that cannot be read
+            with suppress(OSError):  # which may be why
+                cell.output.write_text(f"error: {error}\n")  # such as a checkpoint that cannot be read
             return 1
 
     with ThreadPoolExecutor(n_jobs) as pool:
@@ -201,7 +202,8 @@ def _stoppable() -> Iterator[None]:
         restore()
         raise _Stopped(number)
 
-    before.update({number: signal.signal(number, stop) for number in STOPPING})
+    heeded = [number for number in STOPPING if signal.getsignal(number) is not signal.SIG_IGN]  # nohup ignores one
+    before.update({number: signal.signal(number, stop) for number in heeded})
     try:
         yield
     finally:

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from src.rates import rate, rates
 
+NEAR_DEGREES = 5
 CAPTION = (
     "Loss and norm are means; stub and angle are medians: the norms of columns that are not learned, and their "
     "angles from the nearest learned one. Intervals are Wilson's, 95 %."
@@ -25,7 +26,8 @@ def geometry_rows(census: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         census: rows as `callbacks.census` makes them, or as they are read from `census.csv`.
 
     Returns: rows with `geometry, count, n, share, low, high, loss, frobenius_norm, n_learned, unlearned_norm,
-        unlearned_angle`; the last two are None where everything is learned.
+        unlearned_angle, unlearned_near`; the last is the share of columns that are not learned and lie within 5 degrees
+        of a learned one, and the last three are None where everything is learned.
     """
     rows = []
     for geometry, share in rates([row["geometry"] for row in census]).items():
@@ -33,7 +35,9 @@ def geometry_rows(census: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         means = {name: fmean(float(row[name]) for row in own) for name in ("loss", "frobenius_norm", "n_learned")}
         medians = {name: median_of(own, name) for name in ("unlearned_norm", "unlearned_angle")}
         interval = {"count": share.count, "n": share.n, "share": share.share, "low": share.low, "high": share.high}
-        rows.append({"geometry": geometry, **interval, **means, **medians})
+        angles = numbers_of(own, "unlearned_angle")
+        near = fmean(angle <= NEAR_DEGREES for angle in angles) if angles else None
+        rows.append({"geometry": geometry, **interval, **means, **medians, "unlearned_near": near})
     return rows
 
 
@@ -59,9 +63,14 @@ def agreement_rows(censuses: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[
 
 def median_of(census: Sequence[Mapping[str, Any]], column: str) -> float | None:
     """Median of all numbers in the cells of a column, several to a cell; None if there are none but NaN."""
+    numbers = numbers_of(census, column)
+    return median(numbers) if numbers else None
+
+
+def numbers_of(census: Sequence[Mapping[str, Any]], column: str) -> list[float]:
+    """All numbers in the cells of a column, several to a cell, but NaN."""
     numbers = [float(number) for row in census for number in row[column].split()]
-    known = [number for number in numbers if not math.isnan(number)]
-    return median(known) if known else None
+    return [number for number in numbers if not math.isnan(number)]
 
 
 def geometry_table(censuses: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:

@@ -1,3 +1,4 @@
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -72,7 +73,8 @@ def test_an_instance_of_the_grid_trains_as_it_would_alone() -> None:
         ({"column": 6}, "model.column is 6; it must be from 0 to 5, the features."),
         ({"column": -1}, "model.column is -1; it must be from 0 to 5, the features."),
         ({"size": 0}, "model.size is 0; it must be at least 1."),
-        ({"reach": 0.0}, "model.reach is 0.0; it must be positive."),
+        ({"reach": 0.0}, "model.reach is 0.0; it must be positive and finite."),
+        ({"reach": math.inf}, "model.reach is inf; it must be positive and finite."),
         ({"seed": -1}, "model.seed is -1; it must be from 0 to 4294967295."),
         ({"n_hidden": 3}, "model.n_hidden is 3; it must be 2, a plane, for a basin map."),
     ],
@@ -198,6 +200,13 @@ def test_a_census_that_cannot_be_used_is_refused(
     write_rows(tmp_path / CENSUS, [dict(zip(names, row, strict=True)) for row in rows])
     with pytest.raises(ConfigError, match=re.escape(f"model.census is {tmp_path}; {message}")):
         ReLUOutputPatchingArms(n_features=6, census=str(tmp_path))
+
+
+def test_arms_that_need_no_hexagon_do_without(tmp_path: Path) -> None:
+    rows = [{"seed": seed, "geometry": "pentagon", "unlearned": "4"} for seed in (0, 1)]
+    write_rows(tmp_path / CENSUS, rows)
+    model = ReLUOutputPatchingArms(n_features=6, census=str(tmp_path), arms=["random", "fresh"])
+    assert [patch.donor for patch in model.patches] == [1, 0, None, None]
 
 
 def test_a_file_that_is_no_census_is_refused(tmp_path: Path) -> None:

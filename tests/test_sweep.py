@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from src import cells as of_sweep
-from src import cli, sweep
+from src import cli, memory, sweep
 from src.cells import Cell, parse_grid
 from src.errors import ConfigError
 from src.runs import CENSUS, CHECKPOINT, CONFIG, RATES, RATES_PICTURE, read_rows
@@ -134,6 +134,22 @@ def test_a_list_of_seeds_is_divided_too(tmp_path: Path) -> None:
     assert [cell.folder.name for cell in cells] == ["seeds_0_to_0", "seeds_1_to_1", "seeds_2_to_3"]
     assert cells[2].config["model"]["init_args"]["seeds"] == [9, 4]
     assert "--model.seeds=[9, 4]" in cells[2].arguments
+
+
+@pytest.mark.slow
+def test_shards_fit_where_the_whole_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "free_bytes", lambda: 2**20)
+    arguments = [*BASE, "--model.n_instances=1000"]
+    with pytest.raises(ConfigError, match="as many as fit"):
+        of_sweep.cells_of(arguments, {}, 2, tmp_path)
+    assert len(of_sweep.cells_of(arguments, {}, 100, tmp_path)[1]) == 100
+
+
+@pytest.mark.slow
+def test_the_local_engine_survives_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    _, (cell,) = of_sweep.cells_of(BASE, {"data.n_features": ["4"]}, 1, tmp_path)
+    (tmp_path / "n_features=4").write_text("in the way")
+    assert [status for _, status in sweep.run_local([cell], 1)] == [1]
 
 
 def test_configs_are_a_grid_key_and_come_before_other_overrides(tmp_path: Path) -> None:

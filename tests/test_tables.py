@@ -29,7 +29,7 @@ def test_a_geometry_has_its_share_and_what_its_members_have_in_common() -> None:
     assert (pentagon["geometry"], pentagon["count"], pentagon["n"], pentagon["share"]) == ("pentagon", 3, 4, 0.75)
     assert pentagon["low"] < 0.75 < pentagon["high"]
     assert (pentagon["loss"], pentagon["frobenius_norm"], pentagon["n_learned"]) == (2.0, 3.0, 5.0)
-    assert (pentagon["unlearned_norm"], pentagon["unlearned_angle"]) == (0.5, 4.0)
+    assert (pentagon["unlearned_norm"], pentagon["unlearned_angle"], pentagon["unlearned_near"]) == (0.5, 4.0, 0.75)
     assert (hexagon["geometry"], hexagon["count"], hexagon["unlearned_norm"]) == ("hexagon", 1, None)
 
 
