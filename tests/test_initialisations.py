@@ -8,7 +8,15 @@ import pytest
 import torch
 
 from src.errors import ConfigError
-from src.initialisations import ARMS, Outcome, ReLUOutputBasin, ReLUOutputPatchingArms, plan_patches
+from src.initialisations import (
+    ARMS,
+    Basin,
+    Outcome,
+    PatchingArms,
+    ReLUOutputBasin,
+    ReLUOutputPatchingArms,
+    plan_patches,
+)
 from src.model import ReLUOutputModel
 from src.runs import CENSUS, write_rows
 from tests.running import fit
@@ -65,6 +73,29 @@ def test_an_instance_of_the_grid_trains_as_it_would_alone() -> None:
     fit(alone, max_steps=20)
     # Twenty steps of AdamW of 1e-3 each; the two sum a batch in another order.
     torch.testing.assert_close(grid.W[7], alone.W[0], rtol=0, atol=1e-5)
+
+
+def test_an_experiment_on_the_initialisation_combines_with_any_model(census: str) -> None:
+    class HalvedModel(ReLUOutputModel):
+        def __init__(self, factor: float = 0.5, **arguments: Any) -> None:
+            super().__init__(**arguments)
+            self.factor = factor
+
+        def decode(self, h: torch.Tensor) -> torch.Tensor:
+            return self.factor * super().decode(h)
+
+    class HalvedBasin(Basin, HalvedModel): ...
+
+    class HalvedArms(PatchingArms, HalvedModel): ...
+
+    for model in (
+        HalvedBasin(n_features=6, size=2, factor=0.25),
+        HalvedArms(n_features=6, census=census, factor=0.25),
+    ):
+        assert model.factor == 0.25
+        before = model.W.detach().clone()
+        fit(model, max_steps=2)
+        assert not torch.equal(model.W, before)
 
 
 @pytest.mark.parametrize(
