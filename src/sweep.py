@@ -244,10 +244,10 @@ def main(args: list[str] | None = None, engine: Engine = run_local) -> int:
     """Run a sweep; return its exit status: 2 for a bad setting, 1 if a cell failed, 130 after Ctrl-C."""
     cli.quiet()
     try:
-        options, arguments = _parse(args)
-        out, cells = cells_of(arguments, parse_grid(options.grid), options.shards, options.out)
-        _make_folder(out)
         with _stoppable():
+            options, arguments = _parse(args)
+            out, cells = cells_of(arguments, parse_grid(options.grid), options.shards, options.out)
+            _make_folder(out)
             return sweep(out, cells, options.jobs, engine)
     except (ConfigError, MisconfigurationException) as error:
         print(f"error: {error}", file=sys.stderr)
