@@ -244,7 +244,7 @@ def test_a_patch_that_fits_nothing_is_refused(arguments: Any, message: str) -> N
         fit(ReLUOutputModel(6), callbacks=[PatchColumns(**arguments)])
 
 
-@pytest.mark.parametrize("n_hidden", [1, 3])
+@pytest.mark.parametrize("n_hidden", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_hidden_space_that_is_no_plane_runs_with_every_callback(n_hidden: int, tmp_path: Path) -> None:
     assert run_cli(tmp_path, f"--model.n_hidden={n_hidden}") == 0
     (row,) = read_census(run_of(tmp_path))

@@ -64,7 +64,7 @@ def test_the_paired_interval_is_newcombes(
 
 @pytest.mark.parametrize(
     ("n", "gained", "lost"),
-    [(400, 0.05, 0.005), (400, 0.2, 0.02), (100, 0.5, 0.02), (100, 0.1, 0.01), (940, 0.08, 0.07)],
+    [(400, 0.05, 0.005), (100, 0.5, 0.02), (940, 0.08, 0.07)],
 )
 def test_the_paired_interval_covers_the_difference_in_19_of_20_samples(n: int, gained: float, lost: float) -> None:
     draws = np.random.default_rng(0).multinomial(n, [0.02, gained, lost, 0.98 - gained - lost], size=500)

@@ -333,7 +333,7 @@ def test_a_sweep_runs_two_cells_at_a_time_and_survives_one_that_diverges(tmp_pat
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_an_interrupted_sweep_saves_its_cells_and_goes_on(number: int, tmp_path: Path) -> None:
     def command(folder: Path) -> list[str]:
-        return [*COMMAND, "--trainer.max_steps=20000", "--grid=data.n_features=[4]", f"--out={folder}"]
+        return [*COMMAND, "--trainer.max_steps=8000", "--grid=data.n_features=[4]", f"--out={folder}"]
 
     cell = tmp_path / "part/n_features=4/all"
     sweeping = subprocess.Popen(command(tmp_path / "part"), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
