@@ -18,8 +18,8 @@ from src.runs import SHARES, SHARES_PICTURE, run_folder, write_rows, write_whole
 class GeometryShares(Recorder):
     """Chart `geometry_share`, one line a geometry, over all instances; picture `geometry_shares`, with 95 % intervals.
 
-    In the run folder: `shares.csv` (step, geometry, count, share, low, high) and `shares.png`. The counts are part of
-    every checkpoint, so a resumed run's files cover the whole run.
+    In the run folder: `shares.csv` (step, geometry, count, n, share, low, high) and `shares.png`. The counts are part
+    of every checkpoint, so a resumed run's files cover the whole run.
 
     Args:
         every_n_steps: optimizer steps between records.
@@ -46,12 +46,11 @@ class GeometryShares(Recorder):
             return
         folder, n = run_folder(trainer), model.n_instances
         courses = {name: [counts.get(name, 0) for counts in self.counts.values()] for name in self.names()}
-        rows = []
-        for name, course in courses.items():
-            for step, count in zip(self.counts, course, strict=True):
-                share = rate(count, n)
-                row = {"step": step, "geometry": name, "count": count, "share": share.share}
-                rows.append({**row, "low": share.low, "high": share.high})
+        rows = [
+            {"step": step, "geometry": name, **rate(count, n).row()}
+            for name, course in courses.items()
+            for step, count in zip(self.counts, course, strict=True)
+        ]
         write_rows(folder / SHARES, rows)
         picture = png(shares_figure(list(self.counts), courses, n))
         write_whole(folder / SHARES_PICTURE, picture)

@@ -1,6 +1,5 @@
 """What patched columns did, arm by arm, and whether a hexagon donor does better than its controls."""
 
-from dataclasses import asdict
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
@@ -41,7 +40,7 @@ class PatchingRates(Callback):
         assert isinstance(pl_module, PatchingArms)
         outcomes = by_arm(pl_module.patches, find_polygons(pl_module.W.cpu()))
         rows: list[dict[str, Any]] = [
-            {"arm": arm, "outcome": outcome, **asdict(share), "share": share.share}
+            {"arm": arm, "outcome": outcome, **share.row()}
             for arm, names in outcomes.items()
             for outcome, share in rates(names).items()
         ]

@@ -50,7 +50,7 @@ class Cell:
 
     @property
     def is_finished(self) -> bool:
-        return (self.folder / FINISHED).is_file() and self.has_census
+        return (self.folder / FINISHED).is_file() and (self.folder / CENSUS).is_file()
 
     @property
     def has_census(self) -> bool:

@@ -16,9 +16,8 @@ from torch import Tensor
 from src.errors import ConfigError, require
 from src.memory import require_memory
 
-TRAINING, VALIDATION, INSTANCE, DONORS, COLUMNS = range(
-    5
-)  # what a random stream is for; keeps streams of one seed apart
+# What a random stream is for, which keeps the streams of one seed apart.
+TRAINING, VALIDATION, INSTANCE, DONORS, COLUMNS = range(5)
 N_VALIDATION_CHUNKS = 20  # independent parts of the validation sample; their spread gives its standard error
 N_SEEDS = 2**32  # what torch's CPU generator tells apart
 DRAW_COPIES = 2  # of a block while it is drawn: its instances one by one, and their stack

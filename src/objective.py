@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 STACK_FROM = 16  # instances from which the path for stacks is the faster one
-N_EXAMPLES = 1024  # of a distribution at a time
+N_EXAMPLES = 1024  # of a distribution at a time, or fewer of a wide model
 CACHE_ENTRIES = 2**18  # of x' at a time in that path: 1 MiB of float32, so that its temporaries stay in cache
 
 
@@ -89,11 +89,12 @@ def weighted_feature_losses(
     """Squared error of each feature, summed over the examples with their weights; a cache-full at a time."""
     W_inner, b_inner = W.permute(1, 2, 0), b.mT
     losses = torch.zeros_like(b_inner)
-    size = max(1, CACHE_ENTRIES // (N_EXAMPLES * x.shape[-1]))
+    n_examples = max(1, min(N_EXAMPLES, CACHE_ENTRIES // x.shape[-1]))
+    size = max(1, CACHE_ENTRIES // (n_examples * x.shape[-1]))
     for start in range(0, len(W), size):
         part = slice(start, start + size)
         w, bias = W_inner[..., part].contiguous(), b_inner[:, part]
-        parts = zip(x.split(N_EXAMPLES), weights.split(N_EXAMPLES), strict=True)  # type: ignore[no-untyped-call]
+        parts = zip(x.split(n_examples), weights.split(n_examples), strict=True)  # type: ignore[no-untyped-call]
         for examples, weight in parts:
             error = _answers(w, bias, examples)[1].sub_(examples.mT.unsqueeze(-1))
             losses[:, part] += weight @ error.square_()

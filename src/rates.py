@@ -23,6 +23,10 @@ class Rate:
     def share(self) -> float:
         return self.count / self.n
 
+    def row(self) -> dict[str, int | float]:
+        """Columns of a table: `count, n, share, low, high`."""
+        return {"count": self.count, "n": self.n, "share": self.share, "low": self.low, "high": self.high}
+
     def __str__(self) -> str:
         return f"{self.share:.1%} ({100 * self.low:.1f} to {100 * self.high:.1f})"
 

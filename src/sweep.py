@@ -30,7 +30,7 @@ from src.cells import Cell, cells_of, parse_grid
 from src.errors import ConfigError, require
 from src.figures import png
 from src.rate_figures import rate_grid_figure, rates_figure
-from src.rates import Rate, rates
+from src.rates import Rate, rate, rates
 from src.runs import AGREEMENT, CENSUS, FINISHED, RATES, RATES_PICTURE, read_rows, write_rows, write_whole
 from src.tables import agreement_rows, geometry_rows, geometry_table
 
@@ -125,7 +125,7 @@ def report(out: Path, cells: Sequence[Cell], console: Console) -> None:
         (out / AGREEMENT).unlink(missing_ok=True)
     for row in agreement if len(agreement) <= N_PAIRS else []:
         both = f"{row['first']} and {row['second']}"
-        share = f"{row['share']:.1%} ({100 * row['low']:.1f} to {100 * row['high']:.1f})"
+        share = rate(row["count"], row["n"])
         sentence = f"The same geometry from the same seed, {both}: {share}; by chance {row['by_chance']:.1%}."
         console.print(sentence, markup=False, highlight=False, soft_wrap=True)
     console.print(f"merged table: {out / RATES}   picture: {out / RATES_PICTURE}", markup=False, soft_wrap=True)

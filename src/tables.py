@@ -34,10 +34,9 @@ def geometry_rows(census: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         own = [row for row in census if row["geometry"] == geometry]
         means = {name: fmean(float(row[name]) for row in own) for name in ("loss", "frobenius_norm", "n_learned")}
         medians = {name: median_of(own, name) for name in ("unlearned_norm", "unlearned_angle")}
-        interval = {"count": share.count, "n": share.n, "share": share.share, "low": share.low, "high": share.high}
         angles = numbers_of(own, "unlearned_angle")
         near = fmean(angle <= NEAR_DEGREES for angle in angles) if angles else None
-        rows.append({"geometry": geometry, **interval, **means, **medians, "unlearned_near": near})
+        rows.append({"geometry": geometry, **share.row(), **means, **medians, "unlearned_near": near})
     return rows
 
 
@@ -56,8 +55,7 @@ def agreement_rows(censuses: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[
             chance = sum(
                 own.share * others[name].share for name, own in rates(list(a.values())).items() if name in others
             )
-            row = {"first": first, "second": second, "count": share.count, "n": share.n, "share": share.share}
-            rows.append({**row, "low": share.low, "high": share.high, "by_chance": chance})
+            rows.append({"first": first, "second": second, **share.row(), "by_chance": chance})
     return rows
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+import pytest
 
 from src import cli
 from src.data import SparseFeatures
@@ -26,6 +27,11 @@ def run_cli(folder: Path, *arguments: str, config: str | Path = "configs/hexagon
             *arguments,
         ]
     )
+
+
+def slow(*values: Any) -> Any:
+    """A case of a parametrized test that only the slow run has."""
+    return pytest.param(*values, marks=pytest.mark.slow)
 
 
 def read_census(run: Path) -> list[dict[str, str]]:
@@ -51,4 +57,4 @@ def fit(model: ToyModel, max_steps: int = 60, data: SparseFeatures | None = None
     return model
 
 
-__all__ = ["ROOT", "SMALL_VALIDATION", "fit", "read_census", "read_trajectory", "run_cli", "run_of"]
+__all__ = ["ROOT", "SMALL_VALIDATION", "fit", "read_census", "read_trajectory", "run_cli", "run_of", "slow"]

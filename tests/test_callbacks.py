@@ -26,6 +26,7 @@ from src.geometry import Polygons, find_polygons
 from src.initialisations import ARMS, Patch, ReLUOutputBasin, ReLUOutputPatchingArms
 from src.metrics import PopulationLossValue
 from src.model import ReLUOutputModel
+from src.palette import geometry_color
 from src.rates import rate, rates
 from src.runs import (
     BASIN,
@@ -541,3 +542,8 @@ def test_the_exemplars_and_the_gallery_are_drawn_of_the_right_instances(
     assert drawn["names"] == ["seed 2, one of 3", "seed 1, one of 1"]
     assert torch.equal(drawn["all"], model.W)
     assert drawn["geometries"] == ["pentagon", "hexagon", "pentagon", "pentagon"]
+
+
+def test_the_outcomes_of_patching_have_colours_of_their_own() -> None:
+    colors = {geometry_color(name) for name in (SAME, ANOTHER, "hexagon", "square", "irregular", "no geometry")}
+    assert len(colors) == 6

@@ -5,7 +5,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -13,7 +12,7 @@ import yaml
 
 from src import cli
 from src.runs import CHECKPOINT, write_rows
-from tests.running import ROOT, read_census, read_trajectory, run_cli, run_of
+from tests.running import ROOT, read_census, read_trajectory, run_cli, run_of, slow
 
 CONFIGS = sorted(path.relative_to(ROOT) for path in (ROOT / "configs").glob("*.yaml") if path.name != "defaults.yaml")
 OVERLAYS = sorted(path.relative_to(ROOT) for path in (ROOT / "configs" / "optimizers").glob("*.yaml"))
@@ -21,10 +20,6 @@ ALIKE = ("pentagon", "features_7")  # configs that differ from another in a numb
 SMALLER = {"seeds": ["--model.n_instances=20"], "basin": ["--model.size=4"]}
 
 README = (ROOT / "README.md").read_text()
-
-
-def slow(*values: Any) -> Any:
-    return pytest.param(*values, marks=pytest.mark.slow)
 
 
 def state(run: Path) -> dict[str, torch.Tensor]:
@@ -354,3 +349,7 @@ def test_another_optimizer_keeps_weight_decay_until_told_otherwise(tmp_path: Pat
 def test_without_a_subcommand_the_choices_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([]) == 2
     assert "{fit,validate}" in capsys.readouterr().err
+
+
+def test_a_refusal_without_words_is_still_one_sentence() -> None:
+    assert cli._essence("") == "it was refused"

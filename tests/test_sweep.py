@@ -19,7 +19,7 @@ from src import cli, memory, sweep
 from src.cells import Cell, parse_grid
 from src.errors import ConfigError
 from src.runs import CENSUS, CHECKPOINT, CONFIG, RATES, RATES_PICTURE, read_rows
-from tests.running import ROOT, SMALL_VALIDATION
+from tests.running import ROOT, SMALL_VALIDATION, slow
 
 TWICE = f"{ROOT}/configs/seeds.yaml,{ROOT}/tests/../configs/seeds.yaml"  # one name, two paths
 CALLBACKS = [{"class_path": f"callbacks.{name}"} for name in ("census.Census", "last_checkpoint.LastCheckpoint")]
@@ -223,18 +223,6 @@ def test_the_local_engine_survives_a_checkpoint_that_cannot_be_read(tmp_path: Pa
     assert cell.output.read_text().startswith("error: ")
 
 
-def refused(folder: Path, arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
-    engine = Engine()
-    assert run(folder / "sweep", *arguments, engine=engine) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.startswith("error: ")
-    assert sentence in err
-    assert err.count("\n") == 1
-    assert engine.ran == []
-    assert not (folder / "sweep").exists()
-
-
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -252,37 +240,32 @@ def refused(folder: Path, arguments: list[str], sentence: str, capsys: pytest.Ca
         (["--shards=two"], "argument --shards: invalid int value: 'two'"),
         (["--shards=2", "--jobs=0"], "--jobs is 0; it must be at least 1."),
         (["--grid=data.n_features=[4]", "--print_config"], "--print_config is given; it must be left to"),
+        slow(["--grid=model.optimizer.init_args.lrr=[4]"], "lrr"),
+        slow(["--grid=nonsense=[1]"], "nonsense"),
+        slow(["--grid=data.feature_probability=[0.1,2]"], "data.feature_probability is 2.0; it must be in (0, 1]."),
+        slow(["--grid=model.n_instances=[0]"], "model.n_instances is 0; it must be at least 1."),
+        slow(["--grid=model.optimizer.init_args.lr=[-1]"], "model.optimizer is refused by torch"),
+        slow(["--grid=config=[no.yaml]"], "no.yaml"),
+        slow([f"--grid=config=[{TWICE}]"], "whose values differ in name."),
+        slow(["--grid=data.n_features=[4]", "--out=/dev/null/x"], "--out is /dev/null/x; it must be a folder that can"),
+        slow(["--grid=trainer.max_steps=[0]"], "trainer.max_steps is 0; it must be at least 1."),
+        slow(["--grid=model.optimizer=[torch.optim.LBFGS]"], "model.optimizer"),
+        slow(["--shards=2", "--trainer.logger=false"], "trainer.logger is False"),
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )
 def test_a_bad_sweep_is_refused_before_anything_runs(
     arguments: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    refused(tmp_path, arguments, sentence, capsys)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        (["--grid=model.optimizer.init_args.lrr=[4]"], "lrr"),
-        (["--grid=nonsense=[1]"], "nonsense"),
-        (["--grid=data.feature_probability=[0.1,2]"], "data.feature_probability is 2.0; it must be in (0, 1]."),
-        (["--grid=model.n_instances=[0]"], "model.n_instances is 0; it must be at least 1."),
-        (["--grid=model.optimizer.init_args.lr=[-1]"], "model.optimizer is refused by torch"),
-        (["--grid=config=[no.yaml]"], "no.yaml"),
-        ([f"--grid=config=[{TWICE}]"], "whose values differ in name."),
-        (["--grid=data.n_features=[4]", "--out=/dev/null/x"], "--out is /dev/null/x; it must be a folder that can"),
-        (["--grid=trainer.max_steps=[0]"], "trainer.max_steps is 0; it must be at least 1."),
-        (["--grid=model.optimizer=[torch.optim.LBFGS]"], "model.optimizer"),
-        (["--shards=2", "--trainer.logger=false"], "trainer.logger is False"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else " ".join(value),
-)
-def test_a_cell_that_would_be_refused_is_refused_before_anything_runs(
-    arguments: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    refused(tmp_path, arguments, sentence, capsys)
+    engine = Engine()
+    assert run(tmp_path / "sweep", *arguments, engine=engine) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: ")
+    assert sentence in err
+    assert err.count("\n") == 1
+    assert engine.ran == []
+    assert not (tmp_path / "sweep").exists()
 
 
 def test_grid_values_are_passed_on_as_they_are_written() -> None:
