@@ -1,30 +1,73 @@
-"""The loss of the ReLU output model and its gradient, written out.
+"""The loss of the ReLU output model and its gradient (Elhage et al. 2022, "Toy Models of Superposition").
 
-    h = W x,   z = W^T h + b,   x' = ReLU(z),   L_i = mean over batch of (x_i - x'_i)^2
+    h = W x,   z = W^T h + b,   x' = ReLU(z),   L_i = mean over the batch of (x_i - x'_i)^2
 
-`feature_losses` leaves derivatives of any order to autograd. `losses_and_gradients` is the training loss's gradient in
-closed form: the same numbers in fewer tensor operations, and no graph. A large stack that sees shared data skips the
-examples in which nothing is active, seven in ten at p = 0.057 and n = 6: every model answers them with ReLU(b).
+`feature_losses` is the operation to use, differentiable like any other. `reference_losses` is the same in plain torch
+operations. `losses_and_gradients` is both at once, without a graph: what training calls. It is computed by `fused.cpp`,
+or, on another device or without a compiler, in closed form with tensors that stay in cache.
 """
+
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-STACK_FROM = 16  # instances from which the path for stacks is the faster one
-N_EXAMPLES = 1024  # of a distribution at a time, or fewer of a wide model
-CACHE_ENTRIES = 2**18  # of x' at a time in that path: 1 MiB of float32, so that its temporaries stay in cache
+from src import fused
+
+STACK_FROM = 16  # instances from which it pays to have them innermost
+N_EXAMPLES = 1024  # of a batch at a time, at most
+CACHE_ENTRIES = 2**18  # of x' at a time: 1 MiB of float32, so that temporaries stay in cache
+DEVICE_ENTRIES = 2**26  # the same on a device with memory of its own, which needs large operations
+
+
+def reference_losses(
+    W: Float[Tensor, "instance hidden feature"],
+    b: Float[Tensor, "instance feature"],
+    x: Float[Tensor, "*instance batch feature"],
+    weights: Float[Tensor, " batch"] | None = None,
+) -> Float[Tensor, "instance feature"]:
+    """`feature_losses` in plain torch operations, with derivatives of any order in all its arguments."""
+    x = x.to_dense() if x.is_sparse else x
+    h = x @ W.mT
+    reconstruction = torch.relu(h @ W + b.unsqueeze(-2))
+    errors = (x - reconstruction).square()
+    return errors.mean(dim=-2) if weights is None else torch.einsum("b,ibf->if", weights, errors)
 
 
 def feature_losses(
     W: Float[Tensor, "instance hidden feature"],
     b: Float[Tensor, "instance feature"],
     x: Float[Tensor, "*instance batch feature"],
+    weights: Float[Tensor, " batch"] | None = None,
 ) -> Float[Tensor, "instance feature"]:
-    """Loss of each feature, mean over the batch (Elhage et al. 2022, the ReLU output model)."""
-    h = x @ W.mT
-    reconstruction = torch.relu(h @ W + b.unsqueeze(-2))
-    return (x - reconstruction).square().mean(dim=-2)
+    """Squared error of each feature: the mean over the batch, or the sum with `weights`.
+
+    Differentiable in W and b to any order; a second derivative, or one in x or the weights, takes the reference's way.
+
+    Args:
+        x: dense, or sparse COO if all instances share it, for many features of which few are active.
+    """
+    if any(t is not None and t.requires_grad for t in (x, weights)):
+        return reference_losses(W, b, x, weights)
+    return _FeatureLosses.apply(W, b, x, weights)  # type: ignore[no-untyped-call]
+
+
+class _FeatureLosses(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, W: Tensor, b: Tensor, x: Tensor, weights: Tensor | None) -> Tensor:
+        ctx.save_for_backward(W, b, x, weights)
+        return losses_and_gradients(W, b, x, weights)[0]
+
+    @staticmethod
+    def backward(ctx: Any, *importance: Tensor) -> tuple[Tensor | None, ...]:
+        W, b, x, weights = ctx.saved_tensors
+        if not torch.is_grad_enabled():
+            return (*losses_and_gradients(W, b, x, weights, importance[0])[1:], None, None)
+        wanted = [t for t, needed in zip((W, b), ctx.needs_input_grad, strict=False) if needed]
+        losses = reference_losses(W, b, x, weights)
+        gradients = iter(torch.autograd.grad(losses, wanted, importance[0], create_graph=True))
+        return (*(next(gradients) if needed else None for needed in ctx.needs_input_grad[:2]), None, None)
 
 
 @torch.no_grad()
@@ -32,83 +75,92 @@ def losses_and_gradients(
     W: Float[Tensor, "instance hidden feature"],
     b: Float[Tensor, "instance feature"],
     x: Float[Tensor, "*instance batch feature"],
+    weights: Float[Tensor, " batch"] | None = None,
+    importance: Float[Tensor, "instance feature"] | None = None,
 ) -> tuple[
     Float[Tensor, "instance feature"], Float[Tensor, "instance hidden feature"], Float[Tensor, "instance feature"]
 ]:
-    """Loss of each feature, and the gradient of their mean over features with respect to W and b.
+    """`feature_losses`, and the gradient of their mean over features with respect to W and b.
 
-    With g = dL/dz = 2 (x' - x) [x' > 0] / (batch x feature), summed over the batch:
+    With g = 2 c (x' - x) [z > 0], weighted and summed over the batch:
 
         dL/db = sum g,   dL/dW = h^T g + (g W^T)^T x.
 
     At the kink, z = 0, the derivative of ReLU is taken as 0, as autograd does.
+
+    Args:
+        importance: c, the weight of each feature's loss in the sum whose gradient is returned, in place of 1 / n.
     """
-    if x.dim() == 2 and len(W) >= STACK_FROM:
-        return _of_a_stack(W, b, x)
+    if fused.serves(W):
+        return fused.losses_and_gradients(W, b, x, weights, importance)
+    return _in_closed_form(W, b, x, weights, importance)
+
+
+# Without the fused implementation.
+
+
+def _in_closed_form(
+    W: Tensor, b: Tensor, x: Tensor, weights: Tensor | None, importance: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`losses_and_gradients` in tensor operations, so many examples at a time, those that all share without the empty.
+
+    Every model answers an empty example with ReLU(b).
+    """
+    c = torch.full_like(b, 1 / b.shape[-1]) if importance is None else importance
+    weights = b.new_full((x.shape[-2],), 1 / x.shape[-2]) if weights is None else weights.to(b)
+    is_active = torch.zeros_like(weights, dtype=torch.bool)
+    if x.is_sparse:
+        is_active[x.coalesce().indices()[0]] = True
+    else:
+        is_active |= (x != 0).any(dim=-1) if x.dim() == 2 else True
+    of_empty, empty = torch.relu(b), weights[~is_active].sum()
+    losses, dW, db = empty * of_empty.square(), torch.zeros_like(W), 2 * c * empty * of_empty
+    solve = _instances_last if x.dim() == 2 and len(W) >= STACK_FROM else _instances_first
+    active = is_active.nonzero().flatten()
+    for rows in active.split(max(1, min(N_EXAMPLES, _n_entries(W) // b.shape[-1]))) if len(active) else ():  # type: ignore[no-untyped-call]
+        part = x.index_select(-2, rows)
+        part = (part.to_dense() if part.is_sparse else part).to(W)
+        of_part = solve(W, b, c, part, weights[rows])
+        losses, dW, db = (total.add_(term) for total, term in zip((losses, dW, db), of_part, strict=True))
+    return losses, dW, db
+
+
+def _n_entries(W: Tensor) -> int:
+    return CACHE_ENTRIES if W.device.type == "cpu" else DEVICE_ENTRIES
+
+
+def _instances_first(W: Tensor, b: Tensor, c: Tensor, x: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     h = x @ W.mT
     reconstruction = torch.baddbmm(b.unsqueeze(-2), h, W).relu_()
     error = reconstruction - x
-    losses = error.square().mean(dim=-2)
-    g = torch.ops.aten.threshold_backward(error, reconstruction, 0).mul_(2 / (x.shape[-2] * x.shape[-1]))
+    weighted = error * weights.unsqueeze(-1)
+    losses = (weighted * error).sum(dim=-2)
+    g = torch.ops.aten.threshold_backward(weighted, reconstruction, 0).mul_(2 * c.unsqueeze(-2))
     through_encoder = (g @ W.mT).mT @ x
     return losses, torch.baddbmm(through_encoder, h.mT, g), g.sum(dim=-2)
 
 
-def _of_a_stack(W: Tensor, b: Tensor, x: Float[Tensor, "batch feature"]) -> tuple[Tensor, Tensor, Tensor]:
-    """`losses_and_gradients` for many instances: empty examples counted, not computed, and instances innermost."""
-    n_instances, n_hidden, n_features = W.shape
-    active = x[(x != 0).any(dim=-1)]
-    n_empty, scale = len(x) - len(active), 2 / (len(x) * n_features)
-    W_inner, b_inner = W.permute(1, 2, 0), b.mT  # [hidden, feature, instance], [feature, instance]
-    losses, dW, db = torch.empty_like(b_inner), torch.empty_like(W_inner), torch.empty_like(b_inner)
-    target = active.mT.unsqueeze(-1)
-    size = max(1, CACHE_ENTRIES // max(1, active.numel()))
-    for start in range(0, n_instances, size):
-        part = slice(start, start + size)
-        w, bias = W_inner[..., part].contiguous(), b_inner[:, part]
-        h, z = _answers(w, bias, active)
-        error = z - target
-        losses[:, part] = torch.linalg.vector_norm(error, dim=1).square()
-        g = torch.ops.aten.threshold_backward(error, z, 0)
-        db[:, part] = g.sum(dim=1)
-        for k in range(n_hidden):
-            through_encoder = active.mT @ torch.mul(g, w[k].unsqueeze(1), out=z).sum(dim=0)
-            dW[k, :, part] = through_encoder.add_(torch.mul(g, h[k], out=z).sum(dim=1))
-    of_empty = torch.relu(b)
-    losses = (losses.mT + n_empty * of_empty.square()) / len(x)
-    return losses, (dW * scale).permute(2, 0, 1).contiguous(), (db.mT + n_empty * of_empty) * scale
-
-
-@torch.no_grad()
-def weighted_feature_losses(
-    W: Float[Tensor, "instance hidden feature"],
-    b: Float[Tensor, "instance feature"],
-    x: Float[Tensor, "batch feature"],
-    weights: Float[Tensor, " batch"],
-) -> Float[Tensor, "instance feature"]:
-    """Squared error of each feature, summed over the examples with their weights; a cache-full at a time."""
-    W_inner, b_inner = W.permute(1, 2, 0), b.mT
-    losses = torch.zeros_like(b_inner)
-    n_examples = max(1, min(N_EXAMPLES, CACHE_ENTRIES // x.shape[-1]))
-    size = max(1, CACHE_ENTRIES // (n_examples * x.shape[-1]))
+def _instances_last(
+    W: Tensor, b: Tensor, c: Tensor, x: Float[Tensor, "batch feature"], weights: Float[Tensor, " batch"]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The same for a large stack that sees the same x: instances innermost, and so many at a time."""
+    W_last, b_last, c_last = W.permute(1, 2, 0), b.mT, c.mT  # [hidden, feature, instance], [feature, instance]
+    losses, dW, db = torch.empty_like(b_last), torch.empty_like(W_last), torch.empty_like(b_last)
+    target, weight = x.mT.unsqueeze(-1), weights.unsqueeze(-1)
+    size = max(1, _n_entries(W) // x.numel())
     for start in range(0, len(W), size):
         part = slice(start, start + size)
-        w, bias = W_inner[..., part].contiguous(), b_inner[:, part]
-        parts = zip(x.split(n_examples), weights.split(n_examples), strict=True)  # type: ignore[no-untyped-call]
-        for examples, weight in parts:
-            error = _answers(w, bias, examples)[1].sub_(examples.mT.unsqueeze(-1))
-            losses[:, part] += weight @ error.square_()
-    return losses.mT
-
-
-def _answers(
-    w: Float[Tensor, "hidden feature instance"],
-    bias: Float[Tensor, "feature instance"],
-    x: Float[Tensor, "batch feature"],
-) -> tuple[Float[Tensor, "hidden batch instance"], Float[Tensor, "feature batch instance"]]:
-    """h and x', instances innermost."""
-    h = x @ w
-    z = bias.unsqueeze(1) + h[0] * w[0].unsqueeze(1)
-    for k in range(1, len(w)):
-        z.addcmul_(h[k], w[k].unsqueeze(1))
-    return h, z.relu_()
+        w = W_last[..., part].contiguous()
+        h = x @ w  # [hidden, batch, instance]
+        z = b_last[:, part].unsqueeze(1) + h[0] * w[0].unsqueeze(1)  # [feature, batch, instance]
+        for k in range(1, len(w)):
+            z.addcmul_(h[k], w[k].unsqueeze(1))
+        error = z.relu_() - target
+        weighted = error * weight
+        losses[:, part] = error.mul_(weighted).sum(dim=1)
+        g = torch.ops.aten.threshold_backward(weighted, z, 0).mul_(2 * c_last[:, part].unsqueeze(1))
+        db[:, part] = g.sum(dim=1)
+        for k in range(len(w)):
+            through_encoder = x.mT @ torch.mul(g, w[k].unsqueeze(1), out=z).sum(dim=0)
+            dW[k, :, part] = through_encoder.add_(torch.mul(g, h[k], out=z).sum(dim=1))
+    return losses.mT, dW.permute(2, 0, 1), db.mT

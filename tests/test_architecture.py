@@ -8,7 +8,7 @@ import pytest
 from tests.running import ROOT
 
 LAYERS = [
-    {"src.errors", "src.palette", "src.rates"},
+    {"src.errors", "src.palette", "src.rates", "src.fused"},
     {"src.geometry", "src.objective", "src.memory"},
     {"src.metrics", "src.data", "src.terminal"},
     {"src.model", "src.figures", "src.rate_figures", "src.runs", "src.charts", "src.tables"},
@@ -23,6 +23,7 @@ PURE = (
     "src.palette",
     "src.rates",
     "src.geometry",
+    "src.fused",
     "src.objective",
     "src.memory",
     "src.tables",

@@ -138,21 +138,36 @@ def test_a_variant_with_its_own_decoder_is_trained_by_its_own_gradient() -> None
 
 
 @pytest.mark.parametrize("hook", ["encode", "decode", "forward", "feature_losses"])
-def test_overriding_any_hook_turns_the_closed_form_off(hook: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def closed_form(*_: Any) -> None:
-        raise AssertionError("the closed form was used")
-
-    monkeypatch.setattr(objective, "losses_and_gradients", closed_form)
+def test_a_variant_is_trained_by_what_its_own_hook_computes(hook: str) -> None:
+    """A hook that changes nothing but a factor changes the gradient, whichever hook it is."""
     inherited = getattr(ReLUOutputModel, hook)
 
     def own(self: ToyModel, *arguments: Any) -> Any:
-        return inherited(self, *arguments)
+        return 1.5 * inherited(self, *arguments)
 
-    variant = type("Variant", (ReLUOutputModel,), {hook: own})
     x = torch.rand(5, 6)
-    variant(n_features=6).set_gradients(x)
-    with pytest.raises(AssertionError, match="closed form"):
-        ReLUOutputModel(n_features=6).set_gradients(x)
+    variant = type("Variant", (ReLUOutputModel,), {hook: own})(n_features=6)
+    losses = variant.set_gradients(x)
+    torch.testing.assert_close(losses, variant.feature_losses(x).detach())
+    by_autograd = torch.autograd.grad(variant.feature_losses(x).mean(dim=-1).sum(), (variant.W, variant.b))
+    torch.testing.assert_close((variant.W.grad, variant.b.grad), by_autograd)
+    plain = ReLUOutputModel(n_features=6)
+    assert not torch.allclose(plain.set_gradients(x), losses)
+    assert not torch.allclose(plain.W.grad, variant.W.grad)  # type: ignore[arg-type]
+
+
+def test_a_variant_that_only_weighs_features_keeps_the_fused_objective(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Weighted(ReLUOutputModel):
+        def feature_losses(self, x: Any, weights: Any = None) -> Any:
+            return torch.arange(6) * super().feature_losses(x, weights)
+
+    calls = []
+    original = objective.losses_and_gradients
+    monkeypatch.setattr(objective, "losses_and_gradients", lambda *a: calls.append(len(a)) or original(*a))
+    model = Weighted(n_features=6)
+    model.set_gradients(torch.rand(5, 6))
+    assert calls == [4, 5]  # losses, then gradients with the importances
+    assert torch.equal(model.b.grad[0, 0], torch.zeros(()))  # type: ignore[index]
 
 
 def test_weights_in_the_loss_are_those_of_a_mean() -> None:
