@@ -6,7 +6,7 @@ from lightning import LightningModule, Trainer
 
 from callbacks.recorder import Recorder
 from src.charts import OVERALL, charts_of, feature_lines, spread_lines
-from src.geometry import find_polygons
+from src.geometry import count_directions
 from src.model import ToyModel
 
 
@@ -26,20 +26,21 @@ class FeatureLosses(Recorder):
     def record(self, trainer: Trainer, model: ToyModel, step: int, after_last: bool) -> None:
         charts = charts_of(trainer)
         losses = model.recorded_feature_losses(self.followed)
-        n_learned = find_polygons(model.W[self.followed]).n_directions.double().tolist()
-        rows = zip(self.followed, losses.tolist(), losses.mean(dim=1).tolist(), n_learned, strict=True)
+        n_learned = count_directions(model.W).float()
+        of_followed = n_learned[self.followed].tolist()
+        rows = zip(self.followed, losses.tolist(), losses.mean(dim=1).tolist(), of_followed, strict=True)
         for i, features, overall, learned in rows:
             charts.add_lines(f"feature_loss/instance_{i}", feature_lines(features), step)
             charts.add_lines(f"loss/instance_{i}", {OVERALL: overall}, step)
             charts.add_lines(f"n_learned/instance_{i}", {OVERALL: learned}, step)
         self._is_due = self.has_unfollowed(model) and not after_last
         if self.has_unfollowed(model):
-            charts.add_lines("n_learned/all", spread_lines(find_polygons(model.W).n_directions.float()), step)
+            charts.add_lines("n_learned/all", spread_lines(n_learned), step)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if self._is_due:
             self._is_due = False
-            losses = outputs["feature_losses"].mean(dim=(0, 2))
+            losses = outputs["feature_losses"].mean(dim=0).mean(dim=1)
             charts_of(trainer).add_lines("loss/all", spread_lines(losses), trainer.global_step)

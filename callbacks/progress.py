@@ -12,7 +12,7 @@ from rich.text import Text
 from src.geometry import find_polygons
 from src.model import ToyModel
 
-REFRESHES_PER_SECOND = 4
+REFRESHES_PER_SECOND = 2
 
 
 class _StepsPerSecond(ProgressColumn):

@@ -4,24 +4,30 @@ import io
 import math
 import textwrap
 from collections.abc import Sequence
+from functools import cache
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
+from matplotlib.collections import CircleCollection, LineCollection, PathCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 from matplotlib.patches import Polygon as PathPolygon
+from matplotlib.path import Path
+from matplotlib.textpath import TextPath
+from matplotlib.transforms import Affine2D, Transform
 from torch import Tensor
 
 from src.geometry import Polygons, find_polygons
 from src.palette import feature_color, geometry_color, tint
 from src.rates import rates
 
-PANEL_INCHES = 3.2
+PANEL_INCHES = 3.2  # a panel's width, and the height of its polygon
+PANEL_HEIGHT = 4.0  # with title and caption
 CHARACTERS = 30  # of a title's line
 N_NUMBERED = 12  # columns are numbered up to here
 LABEL_DISTANCE = 0.14  # of a number beyond its column's tip
@@ -33,49 +39,82 @@ N_IN_GALLERY = 240
 GALLERY_COLUMNS = 24
 
 
-def draw_polygon(axes: Axes, W: Float[Tensor, "hidden feature"], polygons: Polygons, instance: int) -> None:
+def draw_polygon(
+    on: Axes | Figure,
+    W: Float[Tensor, "hidden feature"],
+    polygons: Polygons,
+    instance: int,
+    transform: Transform,
+    center: tuple[float, float] = (0, 0),
+    scale: float = 1,
+) -> None:
     """Draw one instance's columns as spokes, its learned ones joined in angular order, over the unit circle.
 
     Of more than two hidden dimensions the first two are drawn.
+
+    Args:
+        transform: from the coordinates drawn in to pixels, such as `axes.transData`.
+        center, scale: where the origin is drawn, and how long a unit vector.
     """
-    W = torch.cat([W, torch.zeros_like(W)])[:2] if len(W) == 1 else W[:2]
-    tips, learned = W.T.numpy(), polygons.learned[instance]
+    W = scale * (torch.cat([W, torch.zeros_like(W)])[:2] if len(W) == 1 else W[:2])
+    tips, learned = W.T.numpy() + center, polygons.learned[instance]
     colors = [feature_color(i) for i in range(len(tips))]
     widths = [LEARNED_WIDTH if is_learned else UNLEARNED_WIDTH for is_learned in learned.tolist()]
     corners = [i for i in torch.atan2(W[1], W[0]).argsort().tolist() if learned[i]]
-    axes.add_patch(Circle((0, 0), 1, fill=False, color="0.85", linewidth=1))
+    on.add_artist(Circle(center, scale, fill=False, color="0.85", linewidth=1, transform=transform))
     if corners:
-        axes.add_patch(PathPolygon(tips[corners], fill=False, color="0.7", linewidth=1))
-    axes.add_collection(LineCollection([((0, 0), tip) for tip in tips], colors=colors, linewidths=widths))
-    axes.scatter(tips[:, 0], tips[:, 1], s=[8 * width**2 for width in widths], c=colors, zorder=3)
+        on.add_artist(PathPolygon(tips[corners], fill=False, color="0.7", linewidth=1, transform=transform))
+    spokes = [(center, tip) for tip in tips]
+    on.add_artist(LineCollection(spokes, colors=colors, linewidths=widths, transform=transform))
+    sizes = [8 * width**2 for width in widths]
+    on.add_artist(CircleCollection(sizes, offsets=tips, offset_transform=transform, facecolors=colors, zorder=3))
     if len(tips) <= N_NUMBERED:
-        for i, (x, y) in enumerate(tips):
-            away = 1 + LABEL_DISTANCE / max(math.hypot(x, y), LABEL_DISTANCE)
-            axes.text(x * away, y * away, str(i), color=colors[i], fontsize=9, ha="center", va="center")
-    reach = MARGIN * max(1.0, float(W.norm(dim=0).max()))
-    axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xticks=[], yticks=[])
-    axes.spines[:].set_visible(False)
+        figure = on.get_figure(root=True)
+        assert figure is not None
+        away = 1 + LABEL_DISTANCE * scale / np.hypot(*W.numpy()).clip(LABEL_DISTANCE * scale)
+        on.add_artist(
+            PathCollection(
+                [_number(i) for i in range(len(tips))],
+                offsets=W.T.numpy() * away[:, None] + center,
+                offset_transform=transform,
+                transform=Affine2D().scale(figure.dpi / 72),  # from points
+                facecolors=colors,
+                linewidths=0,
+            )
+        )
+
+
+@cache
+def _number(i: int) -> Path:
+    """A number as a shape centred on the origin, which is drawn many times faster than text."""
+    path = TextPath((0, 0), str(i), size=9)
+    box = path.get_extents()
+    return path.transformed(Affine2D().translate(-(box.x0 + box.x1) / 2, -(box.y0 + box.y1) / 2))
 
 
 def polygon_figure(W: Float[Tensor, "instance hidden feature"], names: Sequence[str], step: int) -> Figure:
-    """One panel an instance, side by side: its name, its polygon and how many features it learned."""
+    """One panel an instance, side by side: its name, its polygon and how many features it learned.
+
+    Everything is placed in inches, without axes, each of which would take as long as all that is drawn in it.
+    """
     W = W.detach().float().cpu().nan_to_num(0).clamp(-FARTHEST, FARTHEST)  # a diverging model is still drawn
     polygons = find_polygons(W)
     n_instances, _, n_features = W.shape
     n_columns = n_instances if n_instances <= IN_ONE_ROW else math.ceil(n_instances**0.5)
     n_rows = math.ceil(n_instances / n_columns)
-    figure = Figure(figsize=(PANEL_INCHES * n_columns, (PANEL_INCHES + 0.8) * n_rows + 0.2), dpi=100)
-    panels = figure.subplots(n_rows, n_columns, squeeze=False).flatten().tolist()
-    for axes in panels[n_instances:]:
-        axes.set_axis_off()
-    for i, axes in enumerate(panels[:n_instances]):
-        draw_polygon(axes, W[i], polygons, i)
+    figure = Figure(figsize=(PANEL_INCHES * n_columns, PANEL_HEIGHT * n_rows + 0.2), dpi=100)
+    inches = figure.dpi_scale_trans
+    for i in range(n_instances):
+        row, column = divmod(i, n_columns)
+        x, y = PANEL_INCHES * (column + 0.5), PANEL_HEIGHT * (n_rows - row - 0.5) - 0.1
+        reach = MARGIN * max(1.0, float(W[i].norm(dim=0).max()))
+        draw_polygon(figure, W[i], polygons, i, inches, (x, y), PANEL_INCHES / 2 / reach)
         n_learned, norm = int(polygons.learned[i].sum()), float(W[i].norm())
-        axes.set_title(f"{textwrap.fill(names[i], CHARACTERS)}\n{polygons.names[i]}", fontsize=11)
-        axes.set_xlabel(f"{n_learned} of {n_features} learned, norm {norm:.2f}", fontsize=10)
+        title = f"{textwrap.fill(names[i], CHARACTERS)}\n{polygons.names[i]}"
+        figure.text(x, y + PANEL_INCHES / 2, title, fontsize=11, ha="center", va="bottom", transform=inches)
+        caption = f"{n_learned} of {n_features} learned, norm {norm:.2f}"
+        figure.text(x, y - PANEL_INCHES / 2, caption, fontsize=10, ha="center", va="top", transform=inches)
     figure.suptitle(f"step {step:,}", fontsize=10, color="0.4", y=1 - 0.08 / figure.get_figheight())
-    figure.subplots_adjust(left=0.02, right=0.98, bottom=0.35 / figure.get_figheight(), wspace=0.05, hspace=0.3)
-    figure.subplots_adjust(top=1 - 0.85 / figure.get_figheight())
     return figure
 
 

@@ -77,7 +77,8 @@ struct Problem {
     const T *value;              // with the entries' values
     const T *weights;            // [example]; absent: 1 / n_examples each
     const T *importance;         // [instance, feature]; absent: 1 / n_features each
-    T *losses, *W_gradient, *b_gradient;
+    T *losses;
+    T *W_gradient, *b_gradient;  // absent: only the losses are wanted
 
     T scale() const { return weights ? T(1) : T(1) / n_examples; }
 };
@@ -179,7 +180,7 @@ struct StackExamples {
             if (n_active == 0) continue;
             if (n_active == 1) {
                 lone[entries.feature[first]].push_back(entries.value[first]);
-                if (p.weights) lone_weight[entries.feature[first]].push_back(weight);
+                lone_weight[entries.feature[first]].push_back(weight);
             } else {
                 rows.add(entries, t, weight);
             }
@@ -202,7 +203,7 @@ struct LoneSums {
     }
 
     // One example with value v in feature j, and how feature i answers: z = v (W_i . W_j) + b_i.
-    template <bool IS_OWN, bool WEIGHTED>
+    template <bool IS_OWN, bool WEIGHTED, bool GRADIENT>
     void add(Vector<T> overlap, Vector<T> b, T v, T weight) {
         const Vector<T> z = overlap * v + b;
         Vector<T> e = relu<T>(z), ge = e;
@@ -212,13 +213,14 @@ struct LoneSums {
         }
         const Vector<T> we = WEIGHTED ? e * weight : e;
         loss += we * e;
+        if constexpr (!GRADIENT) return;
         if constexpr (WEIGHTED) ge *= weight;
         gv += ge * v;
         g += ge;
     }
 };
 
-template <bool IS_OWN, bool WEIGHTED, class T>
+template <bool IS_OWN, bool WEIGHTED, bool GRADIENT, class T>
 LoneSums<T> sum_lone(Vector<T> overlap, Vector<T> b, const std::vector<T> &value, const std::vector<T> &weight) {
     LoneSums<T> total;
     for (size_t first = 0; first < value.size(); first += LONE) {
@@ -226,10 +228,10 @@ LoneSums<T> sum_lone(Vector<T> overlap, Vector<T> b, const std::vector<T> &value
         LoneSums<T> even, odd;  // two chains of additions, for the latency of one
         size_t s = first;
         for (; s + 1 < end; s += 2) {
-            even.template add<IS_OWN, WEIGHTED>(overlap, b, value[s], WEIGHTED ? weight[s] : T(1));
-            odd.template add<IS_OWN, WEIGHTED>(overlap, b, value[s + 1], WEIGHTED ? weight[s + 1] : T(1));
+            even.template add<IS_OWN, WEIGHTED, GRADIENT>(overlap, b, value[s], WEIGHTED ? weight[s] : T(1));
+            odd.template add<IS_OWN, WEIGHTED, GRADIENT>(overlap, b, value[s + 1], WEIGHTED ? weight[s + 1] : T(1));
         }
-        if (s < end) even.template add<IS_OWN, WEIGHTED>(overlap, b, value[s], WEIGHTED ? weight[s] : T(1));
+        if (s < end) even.template add<IS_OWN, WEIGHTED, GRADIENT>(overlap, b, value[s], WEIGHTED ? weight[s] : T(1));
         even.add(odd);
         total.add(even);
     }
@@ -237,7 +239,7 @@ LoneSums<T> sum_lone(Vector<T> overlap, Vector<T> b, const std::vector<T> &value
 }
 
 // As many instances as there are lanes, from number `first` on. HIDDEN is n_hidden, or 0 for any.
-template <class T, int HIDDEN, bool WEIGHTED>
+template <class T, int HIDDEN, bool WEIGHTED, bool GRADIENT>
 struct StackGroup {
     static constexpr int LANES = Lanes<T>::count, MAX_M = HIDDEN ? HIDDEN : MAX_HIDDEN;
     const Problem<T> &p;
@@ -284,8 +286,8 @@ struct StackGroup {
         Vector<T> overlap{};
         for (int k = 0; k < n_hidden(); k++) overlap += W[i][k] * W[j][k];
         const auto &value = examples.lone[j], &weight = examples.lone_weight[j];
-        const LoneSums<T> sums = i == j ? sum_lone<true, WEIGHTED, T>(overlap, b[i], value, weight)
-                                        : sum_lone<false, WEIGHTED, T>(overlap, b[i], value, weight);
+        const LoneSums<T> sums = i == j ? sum_lone<true, WEIGHTED, GRADIENT, T>(overlap, b[i], value, weight)
+                                        : sum_lone<false, WEIGHTED, GRADIENT, T>(overlap, b[i], value, weight);
         losses[i] += sums.loss;
         db[i] += sums.g;
         for (int k = 0; k < n_hidden(); k++) {
@@ -317,6 +319,7 @@ struct StackGroup {
                 const Vector<T> we = WEIGHTED ? e * rows.weight[first_row + r] : e;
                 const Vector<T> g = 0 >= z ? Vector<T>{} : we;
                 loss += we * e;
+                if constexpr (!GRADIENT) continue;
                 bias += g;
                 for (int k = 0; k < n_hidden(); k++) {
                     column[k] += g * h[r][k];
@@ -327,6 +330,7 @@ struct StackGroup {
             db[i] += bias;
             for (int k = 0; k < n_hidden(); k++) decoder[i][k] += column[k];
         }
+        if constexpr (!GRADIENT) return;
         for (int r = 0; r < n_rows; r++)
             for (int64_t e = rows.start[first_row + r]; e < rows.start[first_row + r + 1]; e++)
                 for (int k = 0; k < n_hidden(); k++) encoder[rows.feature[e]][k] += dh[r][k] * rows.value[e];
@@ -343,6 +347,7 @@ struct StackGroup {
             for (int i = 0; i < n; i++) {
                 const int64_t instance = first + lane;
                 p.losses[instance * n + i] = losses[i][lane];
+                if constexpr (!GRADIENT) continue;
                 p.b_gradient[instance * n + i] = db[i][lane];
                 for (int k = 0; k < n_hidden(); k++)
                     p.W_gradient[(instance * n_hidden() + k) * n + i] = decoder[i][k][lane];
@@ -350,13 +355,13 @@ struct StackGroup {
     }
 };
 
-template <class T, int HIDDEN, bool WEIGHTED>
+template <class T, int HIDDEN, bool WEIGHTED, bool GRADIENT>
 void stack(const Problem<T> &p) {
     constexpr int LANES = Lanes<T>::count;
     if (p.x_stride) {
 #pragma omp parallel for schedule(dynamic, 4) num_threads(p.n_threads) if (p.n_threads > 1)
         for (int64_t i = 0; i < p.n_instances; i++)
-            StackGroup<T, HIDDEN, WEIGHTED>(p, i, 1).run(StackExamples<T>(p, i));
+            StackGroup<T, HIDDEN, WEIGHTED, GRADIENT>(p, i, 1).run(StackExamples<T>(p, i));
         return;
     }
     const StackExamples<T> examples(p, 0);
@@ -364,7 +369,7 @@ void stack(const Problem<T> &p) {
 #pragma omp parallel for schedule(dynamic, 4) num_threads(p.n_threads) if (p.n_threads > 1)
     for (int64_t group = 0; group < n_groups; group++) {
         const int64_t first = group * LANES;
-        StackGroup<T, HIDDEN, WEIGHTED>(p, first, std::min<int64_t>(LANES, p.n_instances - first)).run(examples);
+        StackGroup<T, HIDDEN, WEIGHTED, GRADIENT>(p, first, std::min<int64_t>(LANES, p.n_instances - first)).run(examples);
     }
 }
 
@@ -384,7 +389,7 @@ struct WideExamples {
 };
 
 // One instance.
-template <class T, int HIDDEN, bool WEIGHTED>
+template <class T, int HIDDEN, bool WEIGHTED, bool GRADIENT>
 struct WideInstance {
     static constexpr int LANES = Lanes<T>::count, MAX_M = HIDDEN ? HIDDEN : MAX_HIDDEN, VECTORS = TILE / LANES;
     const Problem<T> &p;
@@ -486,6 +491,7 @@ struct WideInstance {
                 Vector<T> we = e;
                 if constexpr (WEIGHTED || !is_whole) we *= weight[q];
                 loss += we * e;
+                if constexpr (!GRADIENT) continue;
                 if constexpr (is_active) we = 0 >= z ? Vector<T>{} : we;
                 db += we;
                 for (int k = 0; k < n_hidden(); k++) {
@@ -531,6 +537,7 @@ struct WideInstance {
         for (int i = 0; i < size; i++) {
             const T importance = 2 * scale * (c ? c[first + i] : T(1) / n);
             p.losses[instance * n + first + i] = tile.losses_total[i / LANES][i % LANES] * scale;
+            if constexpr (!GRADIENT) continue;
             p.b_gradient[instance * n + first + i] = tile.db_total[i / LANES][i % LANES] * importance;
             for (int k = 0; k < n_hidden(); k++)
                 p.W_gradient[(instance * n_hidden() + k) * n + first + i] =
@@ -539,6 +546,7 @@ struct WideInstance {
     }
 
     void encode_back() const {
+        if constexpr (!GRADIENT) return;
         const Rows<T> &rows = examples.rows;
         const T twice = 2 * p.scale();
         T *dW = p.W_gradient + instance * n_hidden() * n;
@@ -548,35 +556,43 @@ struct WideInstance {
     }
 };
 
-template <class T, int HIDDEN, bool WEIGHTED>
+template <class T, int HIDDEN, bool WEIGHTED, bool GRADIENT>
 void wide(const Problem<T> &p) {
     const bool by_instance = p.n_instances >= p.n_threads;  // else the threads share an instance's tiles
     if (p.x_stride) {
 #pragma omp parallel for schedule(dynamic) num_threads(p.n_threads) if (by_instance && p.n_threads > 1)
         for (int64_t i = 0; i < p.n_instances; i++)
-            WideInstance<T, HIDDEN, WEIGHTED>(p, WideExamples<T>(p, i), i).run(by_instance ? 1 : p.n_threads);
+            WideInstance<T, HIDDEN, WEIGHTED, GRADIENT>(p, WideExamples<T>(p, i), i).run(by_instance ? 1 : p.n_threads);
         return;
     }
     const WideExamples<T> examples(p, 0);
 #pragma omp parallel for schedule(dynamic) num_threads(p.n_threads) if (by_instance && p.n_threads > 1)
     for (int64_t i = 0; i < p.n_instances; i++)
-        WideInstance<T, HIDDEN, WEIGHTED>(p, examples, i).run(by_instance ? 1 : p.n_threads);
+        WideInstance<T, HIDDEN, WEIGHTED, GRADIENT>(p, examples, i).run(by_instance ? 1 : p.n_threads);
 }
 
-template <class T, int HIDDEN, bool WEIGHTED>
+template <class T, int HIDDEN, bool WEIGHTED, bool GRADIENT>
 void solve(const Problem<T> &p) {
-    p.n_features <= MAX_FEATURES ? stack<T, HIDDEN, WEIGHTED>(p) : wide<T, HIDDEN, WEIGHTED>(p);
+    if (p.n_features <= MAX_FEATURES)
+        stack<T, HIDDEN, WEIGHTED, GRADIENT>(p);
+    else
+        wide<T, HIDDEN, WEIGHTED, GRADIENT>(p);
+}
+
+template <class T, int HIDDEN>
+void solve(const Problem<T> &p) {
+    if (!p.W_gradient)
+        solve<T, HIDDEN, true, false>(p);  // with weights of 1 where none are given
+    else
+        p.weights ? solve<T, HIDDEN, true, true>(p) : solve<T, HIDDEN, false, true>(p);
 }
 
 template <class T>
 void solve(const Problem<T> &p) {
-    if (p.n_hidden == 2)
-        p.weights ? solve<T, 2, true>(p) : solve<T, 2, false>(p);
-    else
-        p.weights ? solve<T, 0, true>(p) : solve<T, 0, false>(p);
+    p.n_hidden == 2 ? solve<T, 2>(p) : solve<T, 0>(p);
 }
 
 }  // namespace
 
-extern "C" void losses_and_gradients_float32(const Problem<float> *p) { solve(*p); }
-extern "C" void losses_and_gradients_float64(const Problem<double> *p) { solve(*p); }
+extern "C" void solve_float32(const Problem<float> *p) { solve(*p); }
+extern "C" void solve_float64(const Problem<double> *p) { solve(*p); }

@@ -52,22 +52,20 @@ def serves(W: Tensor) -> bool:
     )
 
 
-def losses_and_gradients(
+def solve(
     W: Float[Tensor, "instance hidden feature"],
     b: Float[Tensor, "instance feature"],
     x: Float[Tensor, "*instance batch feature"],
-    weights: Float[Tensor, " batch"] | None = None,
-    importance: Float[Tensor, "instance feature"] | None = None,
-) -> tuple[
-    Float[Tensor, "instance feature"], Float[Tensor, "instance hidden feature"], Float[Tensor, "instance feature"]
-]:
-    """What `objective.losses_and_gradients` returns, in W's type."""
+    weights: Float[Tensor, " batch"] | None,
+    importance: Float[Tensor, "instance feature"] | None,
+    losses: Float[Tensor, "instance feature"],
+    gradients: tuple[Float[Tensor, "instance hidden feature"], Float[Tensor, "instance feature"]] | None,
+) -> None:
+    """Write what `objective.losses_and_gradients` returns into contiguous tensors of W's type."""
     built = library()
     assert built is not None
     n_instances, n_hidden, n_features = W.shape
     n_examples = x.shape[-2]
-    losses, b_gradient = (torch.empty_like(b, memory_format=torch.contiguous_format) for _ in range(2))
-    W_gradient = torch.empty_like(W, memory_format=torch.contiguous_format)
     # Named here because the library is given addresses, which do not keep a tensor alive.
     row = column = value = dense = None
     if x.is_sparse:
@@ -86,11 +84,9 @@ def losses_and_gradients(
         0 if value is None else len(value),
         torch.get_num_threads() if is_large else 1,
         n_examples * n_features if x.dim() == 3 else 0,
-        *(None if t is None else t.data_ptr() for t in (*inputs, losses, W_gradient, b_gradient)),
+        *(None if t is None else t.data_ptr() for t in (*inputs, losses, *(gradients or (None, None)))),
     )
-    solve = built.losses_and_gradients_float32 if W.dtype == torch.float32 else built.losses_and_gradients_float64
-    solve(ctypes.byref(problem))
-    return losses, W_gradient, b_gradient
+    (built.solve_float32 if W.dtype == torch.float32 else built.solve_float64)(ctypes.byref(problem))
 
 
 def _as(W: Tensor, tensor: Tensor | None) -> Tensor | None:

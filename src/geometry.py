@@ -75,21 +75,42 @@ def find_polygons(W: Float[Tensor, "instance hidden feature"]) -> Polygons:
     as learned, and the residual is NaN, so that the name is `irregular`.
     """
     W = W.detach().double()
-    norm = W.norm(dim=1)
-    stub = ~(norm >= STUB_NORM)  # written so that NaN is a stub
+    norm, stub = _norms_and_stubs(W)
     if W.shape[1] != 2:
         n_learned = (~stub).sum(dim=1)
         return Polygons(~stub, torch.zeros_like(stub), stub, n_learned, torch.full_like(norm[:, 0], math.nan))
 
-    angle = torch.atan2(W[:, 1], W[:, 0]).masked_fill(stub, math.inf)
-    order = angle.argsort(dim=1)  # long columns by angle, then the stubs
-    direction, n_directions = _number_directions(angle.gather(1, order), (~stub).sum(dim=1))
+    angle, order = _by_angle(W, stub)
+    direction, n_directions = _number_directions(angle, (~stub).sum(dim=1))
     learned_in_order = _longest_of_each(norm.gather(1, order), direction, ~stub.gather(1, order))
     learned = torch.zeros_like(stub).scatter(1, order, learned_in_order)
 
     z = torch.complex(W[:, 0], W[:, 1]).gather(1, order)
     residual = _distance_from_regular(torch.where(learned_in_order, z, 0), direction, n_directions)
     return Polygons(learned, ~stub & ~learned, stub, n_directions, residual)
+
+
+def count_directions(W: Float[Tensor, "instance hidden feature"]) -> Int[Tensor, " instance"]:
+    """`n_directions` of `find_polygons`, in W's own precision and a fifth of the time."""
+    W = W.detach()
+    stub = _norms_and_stubs(W)[1]
+    n_long = (~stub).sum(dim=1)
+    return n_long if W.shape[1] != 2 else _number_directions(_by_angle(W, stub)[0], n_long)[1]
+
+
+def _norms_and_stubs(
+    W: Float[Tensor, "instance hidden feature"],
+) -> tuple[Float[Tensor, "instance feature"], Bool[Tensor, "instance feature"]]:
+    norm = W.square().sum(dim=1).sqrt()  # `norm` over an axis that is not the last is many times slower
+    return norm, ~(norm >= STUB_NORM)  # written so that NaN is a stub
+
+
+def _by_angle(
+    W: Float[Tensor, "instance 2 feature"], stub: Bool[Tensor, "instance feature"]
+) -> tuple[Float[Tensor, "instance feature"], Int[Tensor, "instance feature"]]:
+    """The columns' angles, the long ones in order and then infinity for each stub; and which columns they are."""
+    angle = torch.atan2(W[:, 1], W[:, 0]).masked_fill(stub, math.inf)
+    return angle.sort(dim=1)
 
 
 def _number_directions(

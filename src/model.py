@@ -101,6 +101,7 @@ class ToyModel(LightningModule):
         self._optimizer = optimizer
         self._lr_scheduler = lr_scheduler
         self._recorded: tuple[tuple[int, ...], Tensor] | None = None
+        self._recording_sample: Chunk | None = None
 
     def initial_weights(self, seed: int) -> Float[Tensor, "hidden feature"]:
         """The W that an instance of this seed starts from, alone or in any stack."""
@@ -171,6 +172,7 @@ class ToyModel(LightningModule):
 
     def on_fit_start(self) -> None:
         self.refuse_trainer(self.trainer)
+        self._recorded = self._recording_sample = None
 
     @staticmethod
     def refuse_trainer(trainer: Trainer) -> None:
@@ -196,12 +198,11 @@ class ToyModel(LightningModule):
         progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
         argument = signature(optimizer.optimizer.step).parameters.get("closure")
         needs_closure = argument is not None and argument.default is Parameter.empty
-        losses: list[Tensor] = []
-        for k, x in enumerate(block):
+        feature_losses = self.b.new_empty(len(block), *self.b.shape)
+        for k, (x, losses) in enumerate(zip(block, feature_losses, strict=True)):
 
-            def closure(x: Tensor = x) -> Tensor:
-                losses.append(self.set_gradients(x))
-                return losses[-1].mean(dim=-1).sum()
+            def closure(x: Tensor = x, losses: Tensor = losses) -> Tensor:
+                return self.set_gradients(x, losses).mean(dim=-1).sum()
 
             if k == 0:
                 optimizer.step(closure=closure)  # with Lightning's hooks, and counted by it
@@ -210,22 +211,23 @@ class ToyModel(LightningModule):
                 if needs_closure:
                     optimizer.optimizer.step(closure=closure)  # type: ignore[arg-type]
                 else:
-                    losses.append(self.set_gradients(x))
+                    self.set_gradients(x, losses)
                     optimizer.optimizer.step()
                 progress.increment_completed()
             if schedulers is not None:
                 schedulers.step()  # type: ignore[union-attr]
-        feature_losses = torch.stack(losses)
         self._refuse_non_finite(feature_losses, first_step)
         return {"feature_losses": feature_losses}
 
-    def set_gradients(self, x: Float[Tensor, "*instance batch feature"]) -> Float[Tensor, "instance feature"]:
-        """Set every parameter's `grad` to that of the loss on one batch; return the detached feature losses."""
+    def set_gradients(
+        self, x: Float[Tensor, "*instance batch feature"], out: Float[Tensor, "instance feature"] | None = None
+    ) -> Float[Tensor, "instance feature"]:
+        """Set all parameters' `grad` to that of the loss on one batch; return the feature losses, in `out` if given."""
         self.zero_grad()
         feature_losses = self.feature_losses(x)
         # Not `manual_backward`: its three rounds of hooks would cost a fifth of a small model's step.
         feature_losses.mean(dim=-1).sum().backward()  # type: ignore[no-untyped-call]
-        return feature_losses.detach()
+        return feature_losses.detach() if out is None else out.copy_(feature_losses.detach())
 
     def _refuse_non_finite(self, feature_losses: Tensor, first_step: int) -> None:
         if feature_losses.sum().isfinite():
@@ -277,12 +279,13 @@ class ToyModel(LightningModule):
         """These instances' losses on the first chunk of the validation set; computed once a step, whoever asks."""
         key = (self.global_step, *instances, *(parameter._version for parameter in self.parameters()))
         if self._recorded is None or self._recorded[0] != key:
-            datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
-            require(datamodule is not None, "the data module", None, "given to fit, for the loss at recorded steps")
-            x, weights = next(iter(datamodule.val_dataloader()))
-            weights = weights.to(self.W) / weights.sum()
-            losses = self._weighted_losses(x.to(self.W), weights, instances)
-            self._recorded = (key, losses)
+            if self._recording_sample is None:
+                datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
+                require(datamodule is not None, "the data module", None, "given to fit, for the loss at recorded steps")
+                x, weights = next(iter(datamodule.val_dataloader()))
+                weights = weights.to(self.W)
+                self._recording_sample = Chunk(x.to(self.W), weights / weights.sum())
+            self._recorded = (key, self._weighted_losses(*self._recording_sample, instances))
         return self._recorded[1]
 
 
@@ -309,10 +312,12 @@ class ReLUOutputModel(ToyModel):
         if not self._has_own(*HOOKS):
             return super()._weighted_losses(x, weights, instances)
         chosen = slice(None) if instances is None else instances
-        return objective.losses_and_gradients(self.W[chosen], self.b[chosen], x, weights)[0]
+        return objective.losses_alone(self.W[chosen], self.b[chosen], x, weights)
 
-    def set_gradients(self, x: Float[Tensor, "*instance batch feature"]) -> Float[Tensor, "instance feature"]:
+    def set_gradients(
+        self, x: Float[Tensor, "*instance batch feature"], out: Float[Tensor, "instance feature"] | None = None
+    ) -> Float[Tensor, "instance feature"]:
         if not self._has_own(*HOOKS):
-            return super().set_gradients(x)
-        feature_losses, self.W.grad, self.b.grad = objective.losses_and_gradients(self.W, self.b, x)
-        return feature_losses
+            return super().set_gradients(x, out)
+        losses, self.W.grad, self.b.grad = objective.losses_and_gradients(self.W, self.b, x, out=out)
+        return losses

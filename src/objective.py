@@ -57,7 +57,7 @@ class _FeatureLosses(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, W: Tensor, b: Tensor, x: Tensor, weights: Tensor | None) -> Tensor:
         ctx.save_for_backward(W, b, x, weights)
-        return losses_and_gradients(W, b, x, weights)[0]
+        return losses_alone(W, b, x, weights)
 
     @staticmethod
     def backward(ctx: Any, *importance: Tensor) -> tuple[Tensor | None, ...]:
@@ -77,6 +77,7 @@ def losses_and_gradients(
     x: Float[Tensor, "*instance batch feature"],
     weights: Float[Tensor, " batch"] | None = None,
     importance: Float[Tensor, "instance feature"] | None = None,
+    out: Float[Tensor, "instance feature"] | None = None,
 ) -> tuple[
     Float[Tensor, "instance feature"], Float[Tensor, "instance hidden feature"], Float[Tensor, "instance feature"]
 ]:
@@ -90,10 +91,34 @@ def losses_and_gradients(
 
     Args:
         importance: c, the weight of each feature's loss in the sum whose gradient is returned, in place of 1 / n.
+        out: contiguous, where the losses are written and returned; by default a new tensor.
     """
-    if fused.serves(W):
-        return fused.losses_and_gradients(W, b, x, weights, importance)
-    return _in_closed_form(W, b, x, weights, importance)
+    if not fused.serves(W):
+        losses, W_gradient, b_gradient = _in_closed_form(W, b, x, weights, importance)
+        return losses if out is None else out.copy_(losses), W_gradient, b_gradient
+    losses = _like(b) if out is None else out
+    W_gradient, b_gradient = _like(W), _like(b)
+    fused.solve(W, b, x, weights, importance, losses, (W_gradient, b_gradient))
+    return losses, W_gradient, b_gradient
+
+
+@torch.no_grad()
+def losses_alone(
+    W: Float[Tensor, "instance hidden feature"],
+    b: Float[Tensor, "instance feature"],
+    x: Float[Tensor, "*instance batch feature"],
+    weights: Float[Tensor, " batch"] | None = None,
+) -> Float[Tensor, "instance feature"]:
+    """`feature_losses` without a graph."""
+    if not fused.serves(W):
+        return _in_closed_form(W, b, x, weights, None)[0]
+    losses = _like(b)
+    fused.solve(W, b, x, weights, None, losses, None)
+    return losses
+
+
+def _like(tensor: Tensor) -> Tensor:
+    return torch.empty_like(tensor, memory_format=torch.contiguous_format)
 
 
 # Without the fused implementation.

@@ -41,7 +41,7 @@ def outlines(axes: object) -> list[Polygon]:
 
 def test_a_polygon_has_a_spoke_for_each_column_and_its_learned_corners_in_order() -> None:
     axes = Figure().subplots()
-    draw_polygon(axes, WITH_STUB, find_polygons(WITH_STUB.unsqueeze(0)), 0)
+    draw_polygon(axes, WITH_STUB, find_polygons(WITH_STUB.unsqueeze(0)), 0, axes.transData)
     assert torch.allclose(torch.tensor(spokes(axes))[:, 1], WITH_STUB.T)
     assert torch.equal(torch.tensor(spokes(axes))[:, 0], torch.zeros(6, 2))
     (outline,) = outlines(axes)
@@ -53,8 +53,9 @@ def test_a_polygon_has_a_spoke_for_each_column_and_its_learned_corners_in_order(
 
 def test_panels_say_how_many_features_are_learned() -> None:
     figure = polygon_figure(torch.stack([WITH_STUB, WITH_STUB]), ["one", "two"], 1234)
-    assert [axes.get_title() for axes in figure.axes] == ["one\npentagon", "two\npentagon"]
-    assert figure.axes[0].get_xlabel() == f"5 of 6 learned, norm {WITH_STUB.norm():.2f}"
+    caption = f"5 of 6 learned, norm {WITH_STUB.norm():.2f}"
+    texts = [text.get_text() for text in figure.texts]
+    assert texts == ["one\npentagon", caption, "two\npentagon", caption, "step 1,234"]
     assert figure.get_suptitle() == "step 1,234"
 
 

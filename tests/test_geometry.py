@@ -8,7 +8,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from src.geometry import IRREGULAR, NAMES, OVERLAP_ANGLE, REGULAR_WITHIN, STUB_NORM, angles_to_learned, find_polygons
+from src.geometry import (
+    IRREGULAR,
+    NAMES,
+    OVERLAP_ANGLE,
+    REGULAR_WITHIN,
+    STUB_NORM,
+    angles_to_learned,
+    count_directions,
+    find_polygons,
+)
 
 # The residual is a share of the columns' norm; a few float64 roundings of 1e-16 are all that may come on top.
 RESIDUAL = {"rtol": 0, "atol": 1e-14}
@@ -388,3 +397,10 @@ def test_what_is_left_out_is_all_that_is_not_learned() -> None:
     W = torch.zeros(2, 2, 3)
     W[0, 0] = torch.tensor([1.0, 0.1, 2.0])  # a learned column overlaps a longer one
     assert find_polygons(W).unlearned == [[0, 1], [0, 1, 2]]
+
+
+@pytest.mark.parametrize("n_hidden", [1, 2, 3])
+def test_directions_alone_are_counted_as_with_all_else(n_hidden: int) -> None:
+    W = noise((500, n_hidden, 7), 0.7, 0)
+    W[0] = math.nan
+    assert torch.equal(count_directions(W), find_polygons(W).n_directions)

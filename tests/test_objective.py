@@ -141,6 +141,7 @@ def test_random_shapes_agree(seed: int, implementation: str) -> None:
     gradients = torch.autograd.grad(losses, (W, b), importance)
     results = losses_and_gradients(W, b, x.to_sparse() if is_sparse else x, weights, importance)
     torch.testing.assert_close(results, (losses.detach(), *gradients), **FLOAT64)
+    torch.testing.assert_close(feature_losses(W, b, x, weights), losses, **FLOAT64)
 
 
 def test_more_hidden_dimensions_than_the_fused_implementation_takes(implementation: str) -> None:
@@ -221,6 +222,14 @@ def test_in_single_precision_the_error_is_a_few_roundings(n_features: int, p: fl
     for single, double, scale in zip(losses_and_gradients(W, b, x), exact, scales, strict=True):
         # Three operations to z, about three more, and sums of some hundred terms whose errors go both ways.
         assert ((single - double).abs() <= 8 * EPSILON * scale).all()
+
+
+def test_losses_are_written_where_they_are_wanted(implementation: str) -> None:
+    W, b, x = drawn()
+    out = torch.full((2, 3, 6), torch.nan, dtype=torch.float64)
+    assert losses_and_gradients(W, b, x, out=out[1])[0].data_ptr() == out[1].data_ptr()
+    assert torch.equal(out[1], losses_and_gradients(W, b, x)[0])
+    assert out[0].isnan().all()
 
 
 def test_there_is_no_graph(implementation: str) -> None:
