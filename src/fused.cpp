@@ -413,8 +413,12 @@ struct WideInstance {
         for (int64_t r = 0; r < rows.count(); r++)
             for (int64_t e = rows.start[r]; e < rows.start[r + 1]; e++)
                 for (int k = 0; k < n_hidden(); k++) h[r * n_hidden() + k] += W[k * n + rows.feature[e]] * rows.value[e];
-#pragma omp parallel for schedule(dynamic) num_threads(n_threads) if (n_threads > 1)
-        for (int64_t tile = 0; tile < n_tiles(); tile++) decode(tile);
+        if (n_threads > 1) {  // else not even an idle parallel region, which OpenMP would count as one to nest in
+#pragma omp parallel for schedule(dynamic) num_threads(n_threads)
+            for (int64_t tile = 0; tile < n_tiles(); tile++) decode(tile);
+        } else {
+            for (int64_t tile = 0; tile < n_tiles(); tile++) decode(tile);
+        }
         for (int64_t tile = 1; tile < n_tiles(); tile++)
             for (int64_t q = 0; q < rows.count() * n_hidden(); q++) dh[q] += dh[tile * rows.count() * n_hidden() + q];
         encode_back();
@@ -558,17 +562,21 @@ struct WideInstance {
 
 template <class T, int HIDDEN, bool WEIGHTED, bool GRADIENT>
 void wide(const Problem<T> &p) {
-    const bool by_instance = p.n_instances >= p.n_threads;  // else the threads share an instance's tiles
-    if (p.x_stride) {
-#pragma omp parallel for schedule(dynamic) num_threads(p.n_threads) if (by_instance && p.n_threads > 1)
-        for (int64_t i = 0; i < p.n_instances; i++)
-            WideInstance<T, HIDDEN, WEIGHTED, GRADIENT>(p, WideExamples<T>(p, i), i).run(by_instance ? 1 : p.n_threads);
+    using Instance = WideInstance<T, HIDDEN, WEIGHTED, GRADIENT>;
+    std::vector<WideExamples<T>> shared;
+    if (!p.x_stride) shared.emplace_back(p, 0);
+    const auto run = [&](int64_t i, int64_t n_threads) {
+        if (p.x_stride)
+            Instance(p, WideExamples<T>(p, i), i).run(n_threads);
+        else
+            Instance(p, shared[0], i).run(n_threads);
+    };
+    if (p.n_instances < p.n_threads) {  // the threads share an instance's tiles
+        for (int64_t i = 0; i < p.n_instances; i++) run(i, p.n_threads);
         return;
     }
-    const WideExamples<T> examples(p, 0);
-#pragma omp parallel for schedule(dynamic) num_threads(p.n_threads) if (by_instance && p.n_threads > 1)
-    for (int64_t i = 0; i < p.n_instances; i++)
-        WideInstance<T, HIDDEN, WEIGHTED, GRADIENT>(p, examples, i).run(by_instance ? 1 : p.n_threads);
+#pragma omp parallel for schedule(dynamic) num_threads(p.n_threads) if (p.n_threads > 1)
+    for (int64_t i = 0; i < p.n_instances; i++) run(i, 1);
 }
 
 template <class T, int HIDDEN, bool WEIGHTED, bool GRADIENT>

@@ -258,4 +258,4 @@ def main(args: list[str] | None = None, engine: Engine = run_local) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.exit_with(main())
