@@ -18,12 +18,13 @@ import torch
 
 from benchmarks.contenders import BATCH, CONTENDERS, N_FEATURES, N_HIDDEN, PROBABILITY
 from src import fused
+from src.cli import PARALLEL_FROM
 
 SIZES = (1, 64, 1024, 4096, 16384)
 ROUNDS = 3
-SECONDS = 2.0  # about how long a loop runs
+SECONDS = 3.0  # about how long a loop runs
 FIT_STEPS = 10_000  # `fit` runs as long as its configuration says, with all that it does once
-WARM_UP = 3
+WARM_UP = 2
 CLASSIC, FIT, BARE = "classic loop", "fit, default callbacks", "bare objective"
 MATRIX = 2048
 Result = dict[str, float]
@@ -35,8 +36,12 @@ def measure(name: str, n_instances: int, fit_steps: int) -> Result:
     if name == FIT:
         n_steps = fit_steps
     else:
-        step = loop(WARM_UP) / WARM_UP
-        n_steps = max(WARM_UP, int(SECONDS / step))
+        if n_instances * BATCH * N_FEATURES < PARALLEL_FROM:
+            torch.set_num_threads(1)
+        n_steps = WARM_UP
+        while (seconds := loop(n_steps)) < SECONDS / 4:  # the first steps set things up, and say little of the others
+            n_steps *= 4
+        n_steps = max(WARM_UP, int(n_steps * SECONDS / seconds))
     seconds = loop(n_steps)
     peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {"rate": n_instances * n_steps / seconds, "bytes": peak}

@@ -29,7 +29,7 @@ from torch import Tensor
 OVERALL = "overall"  # the line of what belongs to no single feature
 N_LINES = 16  # features that are charted; each has files of its own
 SPREAD = {"lowest_5_percent": 0.05, "median": 0.5, "highest_5_percent": 0.95}  # lines, and their quantiles
-FLUSH_SECONDS = 5  # how long a watcher waits for a new point
+FLUSH_SECONDS = 5  # how often files are brought up to date; a step's points come with the next step's
 
 
 class EventFile:

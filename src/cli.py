@@ -6,6 +6,7 @@ Lightning's CLI over `ToyModel` and any data module. Callbacks, logger and train
 
 import gc
 
+_was_enabled = gc.isenabled()
 gc.disable()  # what is imported here is never garbage, and looking for some would take a sixth of the time
 
 import io
@@ -28,7 +29,8 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from src.errors import ConfigError, NonFiniteError
 from src.model import ToyModel
 
-gc.enable()
+if _was_enabled:
+    gc.enable()
 
 # Lines of a parser's message that say only what it was about to try.
 BOILERPLATE = '(Parser key "|Does not validate|Subtypes:|Errors:|Expected a <class .NoneType.>|Given value)'

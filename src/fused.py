@@ -1,4 +1,4 @@
-"""`fused.cpp` as a function of tensors: built once with the machine's own C++ compiler, kept in the user's cache.
+"""`cpp/fused.cpp` as a function of tensors: built once with the machine's own C++ compiler, kept in the user's cache.
 
 Called through ctypes, which lets other Python threads run meanwhile. It shares torch's threads: both use the OpenMP
 runtime that torch has loaded.
@@ -10,6 +10,7 @@ import functools
 import hashlib
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -21,18 +22,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-SOURCE = Path(__file__).with_name("fused.cpp")
+SOURCES = Path(__file__).parent / "cpp"
+MAIN = SOURCES / "fused.cpp"
 SWITCH = "TOY_SUPERPOSITION_FUSED"  # 0 in the environment: do without
 COMPILERS = ("c++", "g++", "clang++")
-FLAGS = ("-O2", "-std=c++17", "-shared", "-fPIC")
+MAX_HIDDEN = 16  # beyond it a matrix product is the better way
+FLAGS = ("-O2", "-std=c++17", "-shared", "-fPIC", f"-DMAX_HIDDEN={MAX_HIDDEN}")
 # What a compiler may lack, from the best: this machine's vector instructions, threads.
 OPTIONS: tuple[tuple[str, ...], ...] = (("-march=native", "-fopenmp"), ("-march=native",), ())
-MAX_HIDDEN = 16  # as in fused.cpp; beyond it a matrix product is the better way
-PARALLEL_FROM = 2**20  # entries of x' from which a second thread pays
+THREADS_FROM = 2**20  # entries of x' from which more than one thread pays
 
 
 class _Problem(ctypes.Structure):
-    """`Problem` in fused.cpp."""
+    """`Problem` in cpp/examples.h."""
 
     _fields_ = (
         *((name, ctypes.c_int64) for name in ("n_instances", "n_hidden", "n_features", "n_examples")),
@@ -61,7 +63,10 @@ def solve(
     losses: Float[Tensor, "instance feature"],
     gradients: tuple[Float[Tensor, "instance hidden feature"], Float[Tensor, "instance feature"]] | None,
 ) -> None:
-    """Write what `objective.losses_and_gradients` returns into contiguous tensors of W's type."""
+    """Write what `objective.losses_and_gradients` returns into contiguous tensors of W's type and the right shapes.
+
+    The library believes what it is told: `objective.py` has checked every shape.
+    """
     built = library()
     assert built is not None
     n_instances, n_hidden, n_features = W.shape
@@ -75,7 +80,7 @@ def solve(
     else:
         dense = _as(W, x)
     inputs = (_as(W, W), _as(W, b), dense, row, column, value, _as(W, weights), _as(W, importance))
-    is_large = n_instances * n_examples * n_features >= PARALLEL_FROM
+    is_large = n_instances * n_examples * n_features >= THREADS_FROM
     problem = _Problem(
         n_instances,
         n_hidden,
@@ -105,7 +110,7 @@ def library() -> ctypes.CDLL | None:
         if not path.exists():
             _build(path)
         return ctypes.CDLL(str(path))
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError) as error:  # RuntimeError: there is no home folder
         _say(f"Without its C++ part ({error}) the objective runs on torch operations, many times slower for stacks.")
         return None
 
@@ -121,30 +126,33 @@ def _build_key() -> str:
     with contextlib.suppress(OSError):  # no such file but on Linux
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         machine += sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))})
-    return hashlib.sha256(SOURCE.read_bytes() + repr((FLAGS, OPTIONS, machine)).encode()).hexdigest()[:16]
+    sources = [path.read_bytes() for path in sorted(SOURCES.iterdir()) if path.suffix in (".cpp", ".h")]
+    parts = (sources, FLAGS, OPTIONS, os.environ.get("CXX"), machine)
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
 def _build(path: Path) -> None:
     """Compile into `path`, which appears whole or not at all."""
-    names = [os.environ["CXX"]] if os.environ.get("CXX") else COMPILERS
-    compiler = next((found for name in names if (found := shutil.which(name))), None)
+    commands = [shlex.split(os.environ["CXX"])] if os.environ.get("CXX") else [[name] for name in COMPILERS]
+    compiler = next((command for command in commands if shutil.which(command[0])), None)
     if compiler is None:
-        raise FileNotFoundError(f"no C++ compiler: {' or '.join(names)}")
-    _say(f"Building the objective's C++ part with {compiler}, once for this machine ...")
+        raise FileNotFoundError(f"no C++ compiler: {' or '.join(shlex.join(command) for command in commands)}")
+    _say(f"Building the objective's C++ part with {shlex.join(compiler)}, once for this machine ...")
     start = time.perf_counter()
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         built = Path(folder) / path.name
         for options in OPTIONS:
-            command = [compiler, *FLAGS, *options, "-o", str(built), str(SOURCE)]
+            command = [*compiler, *FLAGS, *options, "-o", str(built), str(MAIN)]
             result = subprocess.run(command, capture_output=True, text=True, check=False)
             if result.returncode == 0:
                 break
         else:
             reasons = [line for line in result.stderr.splitlines() if "error" in line] or ["it failed"]
-            raise OSError(f"{compiler}: {reasons[0]}")
+            raise OSError(f"{shlex.join(compiler)}: {reasons[0]}")
         built.replace(path)
-    _say(f"... done in {time.perf_counter() - start:.0f} s: {path}")
+    without = " ".join(option for option in OPTIONS[0] if option not in options)
+    _say(f"... done in {time.perf_counter() - start:.0f} s{f', without {without}' if without else ''}: {path}")
 
 
 def _say(message: str) -> None:

@@ -4,7 +4,7 @@
 takes one Lightning batch through many optimizer steps. A variant overrides `encode`, `decode` or `feature_losses`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from inspect import Parameter, signature
 from typing import Any
 
@@ -200,9 +200,10 @@ class ToyModel(LightningModule):
         needs_closure = argument is not None and argument.default is Parameter.empty
         feature_losses = self.b.new_empty(len(block), *self.b.shape)
         for k, (x, losses) in enumerate(zip(block, feature_losses, strict=True)):
+            first_only = iter([losses])  # an optimizer may evaluate again, at other weights
 
-            def closure(x: Tensor = x, losses: Tensor = losses) -> Tensor:
-                return self.set_gradients(x, losses).mean(dim=-1).sum()
+            def closure(x: Tensor = x, out: Iterator[Tensor] = first_only) -> Tensor:
+                return self.set_gradients(x, next(out, None)).mean(dim=-1).sum()
 
             if k == 0:
                 optimizer.step(closure=closure)  # with Lightning's hooks, and counted by it

@@ -3,7 +3,7 @@
     h = W x,   z = W^T h + b,   x' = ReLU(z),   L_i = mean over the batch of (x_i - x'_i)^2
 
 `feature_losses` is the operation to use, differentiable like any other. `reference_losses` is the same in plain torch
-operations. `losses_and_gradients` is both at once, without a graph: what training calls. It is computed by `fused.cpp`,
+operations. `losses_and_gradients` is both at once, without a graph: what training calls. It is computed by C++ (`cpp/`)
 or, on another device or without a compiler, in closed form with tensors that stay in cache.
 """
 
@@ -43,12 +43,16 @@ def feature_losses(
 ) -> Float[Tensor, "instance feature"]:
     """Squared error of each feature: the mean over the batch, or the sum with `weights`.
 
-    Differentiable in W and b to any order; a second derivative, or one in x or the weights, takes the reference's way.
+    Differentiable in W and b to any order. A second derivative, one in x or the weights, and those that `torch.func`
+    asks for take the reference's way.
 
     Args:
         x: dense, or sparse COO if all instances share it, for many features of which few are active.
+
+    Raises:
+        ValueError: if a tensor's shape or device does not fit W's.
     """
-    if any(t is not None and t.requires_grad for t in (x, weights)):
+    if any(t is not None and t.requires_grad for t in (x, weights)) or torch._C._are_functorch_transforms_active():
         return reference_losses(W, b, x, weights)
     return _FeatureLosses.apply(W, b, x, weights)  # type: ignore[no-untyped-call]
 
@@ -91,13 +95,17 @@ def losses_and_gradients(
 
     Args:
         importance: c, the weight of each feature's loss in the sum whose gradient is returned, in place of 1 / n.
-        out: contiguous, where the losses are written and returned; by default a new tensor.
+        out: where the losses are written and returned, contiguous and of W's type; by default a new tensor.
+
+    Raises:
+        ValueError: if a tensor's shape or device does not fit W's, or `out` is of another kind.
     """
+    _require_shapes(W, b, x, weights, importance, out)
     if not fused.serves(W):
         losses, W_gradient, b_gradient = _in_closed_form(W, b, x, weights, importance)
         return losses if out is None else out.copy_(losses), W_gradient, b_gradient
-    losses = _like(b) if out is None else out
-    W_gradient, b_gradient = _like(W), _like(b)
+    losses = W.new_empty(b.shape) if out is None else out
+    W_gradient, b_gradient = W.new_empty(W.shape), W.new_empty(b.shape)
     fused.solve(W, b, x, weights, importance, losses, (W_gradient, b_gradient))
     return losses, W_gradient, b_gradient
 
@@ -110,15 +118,42 @@ def losses_alone(
     weights: Float[Tensor, " batch"] | None = None,
 ) -> Float[Tensor, "instance feature"]:
     """`feature_losses` without a graph."""
+    _require_shapes(W, b, x, weights)
     if not fused.serves(W):
         return _in_closed_form(W, b, x, weights, None)[0]
-    losses = _like(b)
+    losses = W.new_empty(b.shape)
     fused.solve(W, b, x, weights, None, losses, None)
     return losses
 
 
-def _like(tensor: Tensor) -> Tensor:
-    return torch.empty_like(tensor, memory_format=torch.contiguous_format)
+def _require_shapes(
+    W: Tensor,
+    b: Tensor,
+    x: Tensor,
+    weights: Tensor | None,
+    importance: Tensor | None = None,
+    out: Tensor | None = None,
+) -> None:
+    n_instances, _, n_features = W.shape
+    n_batch = x.shape[-2] if x.dim() > 1 else 0
+    allowed = [(n_batch, n_features)] if x.is_sparse else [(n_batch, n_features), (n_instances, n_batch, n_features)]
+    if tuple(x.shape) not in allowed or min(*W.shape, n_batch) < 1:
+        raise ValueError(
+            f"x is {list(x.shape)} and W {list(W.shape)}; they must be [batch, feature] or [instance, batch, feature], "
+            "and [instance, hidden, feature], none of them empty, and a sparse x without instances."
+        )
+    wanted = {"b": (b, b.shape == W.shape[::2]), "weights": (weights, weights is None or weights.shape == (n_batch,))}
+    wanted["importance"] = (importance, importance is None or importance.shape == b.shape)
+    wanted["out"] = (out, out is None or (out.shape == b.shape and out.dtype == W.dtype and out.is_contiguous()))
+    for name, (tensor, fits) in wanted.items():
+        if not fits or (tensor is not None and tensor.device != W.device):
+            assert tensor is not None
+            raise ValueError(
+                f"{name} is {list(tensor.shape)}, {tensor.dtype} on {tensor.device}; it must fit W, which is "
+                f"{list(W.shape)}, {W.dtype} on {W.device}, and x, which is {list(x.shape)}."
+            )
+    if x.device != W.device:
+        raise ValueError(f"x is on {x.device}; it must be on {W.device}, as W is.")
 
 
 # Without the fused implementation.
@@ -131,7 +166,8 @@ def _in_closed_form(
 
     Every model answers an empty example with ReLU(b).
     """
-    c = torch.full_like(b, 1 / b.shape[-1]) if importance is None else importance
+    b = b.to(W)
+    c = torch.full_like(b, 1 / b.shape[-1]) if importance is None else importance.to(W)
     weights = b.new_full((x.shape[-2],), 1 / x.shape[-2]) if weights is None else weights.to(b)
     is_active = torch.zeros_like(weights, dtype=torch.bool)
     if x.is_sparse:
@@ -142,7 +178,7 @@ def _in_closed_form(
     losses, dW, db = empty * of_empty.square(), torch.zeros_like(W), 2 * c * empty * of_empty
     solve = _instances_last if x.dim() == 2 and len(W) >= STACK_FROM else _instances_first
     active = is_active.nonzero().flatten()
-    for rows in active.split(max(1, min(N_EXAMPLES, _n_entries(W) // b.shape[-1]))) if len(active) else ():  # type: ignore[no-untyped-call]
+    for rows in active.split(max(1, min(N_EXAMPLES, _entries_at_once(W) // b.shape[-1]))) if len(active) else ():  # type: ignore[no-untyped-call]
         part = x.index_select(-2, rows)
         part = (part.to_dense() if part.is_sparse else part).to(W)
         of_part = solve(W, b, c, part, weights[rows])
@@ -150,7 +186,7 @@ def _in_closed_form(
     return losses, dW, db
 
 
-def _n_entries(W: Tensor) -> int:
+def _entries_at_once(W: Tensor) -> int:
     return CACHE_ENTRIES if W.device.type == "cpu" else DEVICE_ENTRIES
 
 
@@ -172,7 +208,7 @@ def _instances_last(
     W_last, b_last, c_last = W.permute(1, 2, 0), b.mT, c.mT  # [hidden, feature, instance], [feature, instance]
     losses, dW, db = torch.empty_like(b_last), torch.empty_like(W_last), torch.empty_like(b_last)
     target, weight = x.mT.unsqueeze(-1), weights.unsqueeze(-1)
-    size = max(1, _n_entries(W) // x.numel())
+    size = max(1, _entries_at_once(W) // x.numel())
     for start in range(0, len(W), size):
         part = slice(start, start + size)
         w = W_last[..., part].contiguous()

@@ -60,13 +60,14 @@ def test_the_first_use_builds_with_a_message_and_the_second_does_not(
 
 
 def test_a_compiler_without_threads_or_native_instructions_is_asked_for_less(
-    built: Path, empty_cache: Path, monkeypatch: pytest.MonkeyPatch
+    built: Path, empty_cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     refuse = 'case "$arguments" in *-march*|*-fopenmp*) exit 1;; esac'
     body = f'{refuse}; cp {built} "$output"'
     calls = compiler_script(empty_cache.parent, body, monkeypatch)
     assert fused.library() is not None
     assert len(calls.read_text().splitlines()) == len(fused.OPTIONS)
+    assert "without -march=native -fopenmp" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -101,6 +102,15 @@ def test_no_compiler_is_done_without_and_said(
     monkeypatch.setenv("PATH", str(empty_cache))
     assert_losses_are_right()
     assert "no C++ compiler: c++ or g++ or clang++" in capsys.readouterr().err
+
+
+def test_a_compiler_can_come_with_arguments(
+    built: Path, empty_cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls = compiler_script(empty_cache.parent, f'cp {built} "$output"', monkeypatch)
+    monkeypatch.setenv("CXX", f"{empty_cache.parent / 'compiler'} -m64")
+    assert fused.library() is not None
+    assert calls.read_text().startswith("-m64 ")
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(empty_cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -138,4 +148,7 @@ def test_every_set_of_options_builds_the_same_function(
     W, b = torch.randn(9, 2, 20), torch.randn(9, 20)
     for n_features in (6, 20):
         inputs = W[..., :n_features], b[:, :n_features], torch.rand(50, n_features)
-        torch.testing.assert_close(losses_and_gradients(*inputs)[0], reference_losses(*inputs))
+        results = losses_and_gradients(*inputs)
+        monkeypatch.setattr(fused, "serves", lambda W: False)
+        torch.testing.assert_close(results, losses_and_gradients(*inputs))
+        monkeypatch.undo()

@@ -399,8 +399,9 @@ def test_what_is_left_out_is_all_that_is_not_learned() -> None:
     assert find_polygons(W).unlearned == [[0, 1], [0, 1, 2]]
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("n_hidden", [1, 2, 3])
-def test_directions_alone_are_counted_as_with_all_else(n_hidden: int) -> None:
-    W = noise((500, n_hidden, 7), 0.7, 0)
+def test_directions_alone_are_counted_as_with_all_else(n_hidden: int, dtype: torch.dtype) -> None:
+    W = noise((500, n_hidden, 7), 0.7, 0).to(dtype)
     W[0] = math.nan
     assert torch.equal(count_directions(W), find_polygons(W).n_directions)

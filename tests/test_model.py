@@ -188,8 +188,29 @@ def test_an_optimizer_that_mixes_instances_is_refused_for_a_stack(optimizer: Any
 
 
 def test_an_optimizer_with_a_closure_trains_one_instance() -> None:
-    model = fit(ReLUOutputModel(n_features=6, optimizer=torch.optim.LBFGS), max_steps=5)
-    assert not torch.equal(model.W, ReLUOutputModel(n_features=6).W)
+    losses: list[Tensor] = []
+
+    class Keep(Callback):
+        def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+            losses.append(outputs["feature_losses"][0])
+
+    model = fit(ReLUOutputModel(n_features=6, optimizer=torch.optim.LBFGS), max_steps=5, callbacks=[Keep()])
+    before = ReLUOutputModel(n_features=6)
+    assert not torch.equal(model.W, before.W)
+    # It evaluates many times a step; what is recorded is the loss before the step.
+    assert torch.equal(losses[0], before.feature_losses(SparseFeatures().train_dataloader()._draw(1)[0]).detach())
+
+
+def test_recorded_losses_are_of_the_data_module_in_use() -> None:
+    model = ReLUOutputModel(n_features=6)
+    recorded = []
+    for p in (0.05, 0.5):
+        data = SparseFeatures(feature_probability=p, validation_size=200)
+        fit(model, data=data, max_steps=1)
+        x, weights = next(iter(data.val_dataloader()))
+        recorded.append(model.recorded_feature_losses([0]))
+        torch.testing.assert_close(recorded[-1], model.feature_losses(x, weights / weights.sum()).detach())
+    assert not torch.allclose(*recorded)
 
 
 def test_a_scheduler_that_follows_the_loss_is_refused() -> None:

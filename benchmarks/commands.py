@@ -1,6 +1,6 @@
-"""Where the time before the first step goes: `python -m benchmarks.startup`.
+"""How long whole commands take, and where the time before the first step goes: `python -m benchmarks.commands`.
 
-Each line is a process of its own, in turn, for some rounds; the difference of two lines is what the second adds.
+Each line is a process of its own, from its start to its end, in turn, for some rounds.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
-ROUNDS = 5
+ROUNDS = 3
 
 
 class StopAtFirstStep(Callback):
@@ -23,14 +23,21 @@ class StopAtFirstStep(Callback):
         raise SystemExit(0)
 
 
-def stages(folder: str) -> dict[str, list[str]]:
-    fit = ["-m", "src.cli", "fit", "--config=configs/hexagon.yaml", f"--trainer.logger.init_args.save_dir={folder}"]
+def commands(folder: str) -> dict[str, list[str]]:
+    fit = ["-m", "src.cli", "fit", f"--trainer.logger.init_args.save_dir={folder}"]
+    no_search = "import gc; gc.freeze()"  # at exit, for garbage, as in `src.cli`
     return {
         "python": ["-c", "pass"],
-        "import torch": ["-c", "import torch"],
-        "import lightning": ["-c", "import lightning"],
-        "import src.cli": ["-c", "import src.cli"],
-        "fit, to the first step": [*fit, "--trainer.callbacks+=benchmarks.startup.StopAtFirstStep"],
+        "import torch": ["-c", f"import torch; {no_search}"],
+        "import lightning": ["-c", f"import lightning; {no_search}"],
+        "import src.cli": ["-c", f"import src.cli; {no_search}"],
+        "fit, to the first step": [
+            *fit,
+            "--config=configs/hexagon.yaml",
+            "--trainer.callbacks+=benchmarks.commands.StopAtFirstStep",
+        ],
+        "fit --config configs/hexagon.yaml": [*fit, "--config=configs/hexagon.yaml"],
+        "fit --config configs/seeds.yaml": [*fit, "--config=configs/seeds.yaml"],
     }
 
 
@@ -39,9 +46,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        seconds: dict[str, list[float]] = {name: [] for name in stages(folder)}
+        seconds: dict[str, list[float]] = {name: [] for name in commands(folder)}
         for _ in range(options.rounds):
-            for name, arguments in stages(folder).items():
+            for name, arguments in commands(folder).items():
                 start = time.perf_counter()
                 subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
                 seconds[name].append(time.perf_counter() - start)

@@ -1,0 +1,251 @@
+// Few features, many instances: side by side in the lanes of a vector register.
+
+#pragma once
+
+#include "examples.h"
+
+namespace {
+
+constexpr int MAX_FEATURES = 16;  // its weights and gradients fill the first cache
+constexpr int ROWS = 64;          // examples whose hidden vectors stay there with them
+
+template <class T>
+struct StackExamples {
+    std::vector<std::vector<T>> lone, lone_weight;  // by feature: of the examples in which it alone is active
+    Rows<T> rows;                                   // examples with more
+    std::vector<T> target;                          // [row, feature]: these examples in full
+    T empty = 0;                                    // weight of examples with nothing
+
+    StackExamples(const Problem<T> &p, int64_t instance) : lone(p.n_features), lone_weight(p.n_features) {
+        const Entries<T> entries(p, instance);
+        empty = entries.weight_of_empty(p);
+        for (int64_t t = 0; t < p.n_examples; t++) {
+            const T weight = p.weights ? p.weights[t] : T(1);
+            const int64_t first = entries.start[t], n_active = entries.start[t + 1] - first;
+            if (n_active == 0) continue;
+            if (n_active == 1) {
+                lone[entries.feature[first]].push_back(entries.value[first]);
+                lone_weight[entries.feature[first]].push_back(weight);
+            } else {
+                rows.add(entries, t, weight);
+            }
+        }
+        target.resize(rows.count() * p.n_features);
+        for (int64_t r = 0; r < rows.count(); r++)
+            for (int64_t e = rows.start[r]; e < rows.start[r + 1]; e++)
+                target[r * p.n_features + rows.feature[e]] = rows.value[e];
+    }
+};
+
+template <class T>
+struct LoneSums {
+    Vector<T> loss{}, gv{}, g{};  // sums of weight times e^2, g v and g
+
+    // One example with value v in feature j, and how feature i answers: z = v (W_i . W_j) + b_i.
+    template <bool IS_OWN, bool WEIGHTED, bool GRADIENT>
+    void add(Vector<T> overlap, Vector<T> b, T v, T weight) {
+        const Vector<T> z = overlap * v + b;
+        Vector<T> e = relu<T>(z), ge = e;
+        if constexpr (IS_OWN) {  // i = j: v is what it should answer; all others should answer 0
+            e -= v;
+            ge = 0 >= z ? Vector<T>{} : e;
+        }
+        const Vector<T> we = WEIGHTED ? e * weight : e;
+        loss += we * e;
+        if constexpr (!GRADIENT) return;
+        if constexpr (WEIGHTED) ge *= weight;
+        gv += ge * v;
+        g += ge;
+    }
+};
+
+template <bool IS_OWN, bool WEIGHTED, bool GRADIENT, class T>
+LoneSums<T> sum_panel(Vector<T> overlap, Vector<T> b, const std::vector<T> &value, const std::vector<T> &weight,
+                      size_t first, size_t end) {
+    LoneSums<T> even, odd;  // two chains of additions, for the latency of one
+    size_t s = first;
+    for (; s + 1 < end; s += 2) {
+        even.template add<IS_OWN, WEIGHTED, GRADIENT>(overlap, b, value[s], WEIGHTED ? weight[s] : T(1));
+        odd.template add<IS_OWN, WEIGHTED, GRADIENT>(overlap, b, value[s + 1], WEIGHTED ? weight[s + 1] : T(1));
+    }
+    if (s < end) even.template add<IS_OWN, WEIGHTED, GRADIENT>(overlap, b, value[s], WEIGHTED ? weight[s] : T(1));
+    return {even.loss + odd.loss, even.gv + odd.gv, even.g + odd.g};
+}
+
+template <bool IS_OWN, bool WEIGHTED, bool GRADIENT, class T>
+LoneSums<T> sum_lone(Vector<T> overlap, Vector<T> b, const std::vector<T> &value, const std::vector<T> &weight) {
+    if (value.size() <= PANEL)
+        return sum_panel<IS_OWN, WEIGHTED, GRADIENT, T>(overlap, b, value, weight, 0, value.size());
+    Total<T> loss{}, gv{}, g{};
+    for (size_t first = 0; first < value.size(); first += PANEL) {
+        const size_t end = std::min(value.size(), first + PANEL);
+        const auto sums = sum_panel<IS_OWN, WEIGHTED, GRADIENT, T>(overlap, b, value, weight, first, end);
+        loss.add(sums.loss);
+        gv.add(sums.gv);
+        g.add(sums.g);
+    }
+    return {loss.sum, gv.sum, g.sum};
+}
+
+// As many instances as there are lanes, from number `first` on. HIDDEN is n_hidden, or 0 for any.
+template <class T, int HIDDEN, bool WEIGHTED, bool GRADIENT>
+struct StackGroup {
+    static constexpr int MAX_M = HIDDEN ? HIDDEN : MAX_HIDDEN;
+    const Problem<T> &p;
+    const int n;
+    const int64_t first;
+    const int n_used;  // of the lanes; the others hold zeros
+    Vector<T> W[MAX_FEATURES][MAX_M], cW[MAX_FEATURES][MAX_M];  // columns, and with their importance
+    Vector<T> decoder[MAX_FEATURES][MAX_M], encoder[MAX_FEATURES][MAX_M];  // parts of the gradient; c is in the second
+    Vector<T> b[MAX_FEATURES], c[MAX_FEATURES], db[MAX_FEATURES], losses[MAX_FEATURES];
+    Total<T> decoder_total[MAX_FEATURES][MAX_M], encoder_total[MAX_FEATURES][MAX_M];
+    Total<T> db_total[MAX_FEATURES], losses_total[MAX_FEATURES];
+
+    StackGroup(const Problem<T> &p, int64_t first, int n_used) : p(p), n(p.n_features), first(first), n_used(n_used) {
+        for (int i = 0; i < n; i++) {
+            b[i] = db[i] = losses[i] = Vector<T>{};
+            c[i] = Vector<T>{} + T(1) / n;
+            db_total[i] = losses_total[i] = Total<T>{};
+            for (int k = 0; k < n_hidden(); k++) {
+                W[i][k] = decoder[i][k] = encoder[i][k] = Vector<T>{};
+                decoder_total[i][k] = encoder_total[i][k] = Total<T>{};
+            }
+        }
+        for (int lane = 0; lane < n_used; lane++)
+            for (int i = 0; i < n; i++) {
+                const int64_t instance = first + lane;
+                b[i][lane] = p.b[instance * n + i];
+                if (p.importance) c[i][lane] = p.importance[instance * n + i];
+                for (int k = 0; k < n_hidden(); k++) W[i][k][lane] = p.W[(instance * n_hidden() + k) * n + i];
+            }
+        for (int i = 0; i < n; i++)
+            for (int k = 0; k < n_hidden(); k++) cW[i][k] = c[i] * W[i][k];
+    }
+
+    int n_hidden() const { return HIDDEN ? HIDDEN : p.n_hidden; }
+
+    void run(const StackExamples<T> &examples) {
+        for (int i = 0; i < n; i++) {
+            const Vector<T> x = relu<T>(b[i]);
+            losses[i] += x * x * examples.empty;
+            db[i] += x * examples.empty;
+        }
+        for (int j = 0; j < n; j++)
+            for (int i = 0; i < n; i++) add_lone(i, j, examples);
+        for (int64_t r = 0; r < examples.rows.count(); r += ROWS) {
+            if (r > 0) end_panel();
+            add_rows(examples, r, std::min<int64_t>(ROWS, examples.rows.count() - r));
+        }
+        end_panel();
+        write();
+    }
+
+    void end_panel() {
+        const auto move = [](Vector<T> &sum, Total<T> &total) {
+            total.add(sum);
+            sum = Vector<T>{};
+        };
+        for (int i = 0; i < n; i++) {
+            move(losses[i], losses_total[i]);
+            move(db[i], db_total[i]);
+            for (int k = 0; k < n_hidden(); k++) {
+                move(decoder[i][k], decoder_total[i][k]);
+                move(encoder[i][k], encoder_total[i][k]);
+            }
+        }
+    }
+
+    void add_lone(int i, int j, const StackExamples<T> &examples) {
+        Vector<T> overlap{};
+        for (int k = 0; k < n_hidden(); k++) overlap += W[i][k] * W[j][k];
+        const auto &value = examples.lone[j], &weight = examples.lone_weight[j];
+        const LoneSums<T> sums = i == j ? sum_lone<true, WEIGHTED, GRADIENT, T>(overlap, b[i], value, weight)
+                                        : sum_lone<false, WEIGHTED, GRADIENT, T>(overlap, b[i], value, weight);
+        losses[i] += sums.loss;
+        db[i] += sums.g;
+        for (int k = 0; k < n_hidden(); k++) {
+            decoder[i][k] += sums.gv * W[j][k];
+            encoder[j][k] += sums.gv * cW[i][k];
+        }
+    }
+
+    void add_rows(const StackExamples<T> &examples, int64_t first_row, int n_rows) {
+        const Rows<T> &rows = examples.rows;
+        Vector<T> h[ROWS][MAX_M], dh[ROWS][MAX_M];
+        for (int r = 0; r < n_rows; r++) {
+            for (int k = 0; k < n_hidden(); k++) h[r][k] = dh[r][k] = Vector<T>{};
+            for (int64_t e = rows.start[first_row + r]; e < rows.start[first_row + r + 1]; e++)
+                for (int k = 0; k < n_hidden(); k++) h[r][k] += W[rows.feature[e]][k] * rows.value[e];
+        }
+        for (int i = 0; i < n; i++) {
+            Vector<T> loss{}, bias{}, column[MAX_M], Wi[MAX_M], cWi[MAX_M];
+            for (int k = 0; k < n_hidden(); k++) {
+                column[k] = Vector<T>{};
+                Wi[k] = W[i][k];
+                cWi[k] = cW[i][k];
+            }
+            const T *target = &examples.target[first_row * n + i];
+            for (int r = 0; r < n_rows; r++) {
+                Vector<T> z = b[i];
+                for (int k = 0; k < n_hidden(); k++) z += Wi[k] * h[r][k];
+                const Vector<T> e = relu<T>(z) - target[r * n];
+                const Vector<T> we = WEIGHTED ? e * rows.weight[first_row + r] : e;
+                const Vector<T> g = 0 >= z ? Vector<T>{} : we;
+                loss += we * e;
+                if constexpr (!GRADIENT) continue;
+                bias += g;
+                for (int k = 0; k < n_hidden(); k++) {
+                    column[k] += g * h[r][k];
+                    dh[r][k] += g * cWi[k];
+                }
+            }
+            losses[i] += loss;
+            db[i] += bias;
+            for (int k = 0; k < n_hidden(); k++) decoder[i][k] += column[k];
+        }
+        if constexpr (!GRADIENT) return;
+        for (int r = 0; r < n_rows; r++)
+            for (int64_t e = rows.start[first_row + r]; e < rows.start[first_row + r + 1]; e++)
+                for (int k = 0; k < n_hidden(); k++) encoder[rows.feature[e]][k] += dh[r][k] * rows.value[e];
+    }
+
+    void write() {
+        const T scale = p.scale();
+        for (int i = 0; i < n; i++) {
+            losses[i] = scale * losses_total[i].sum;
+            db[i] = 2 * scale * c[i] * db_total[i].sum;
+            for (int k = 0; k < n_hidden(); k++)
+                decoder[i][k] = 2 * scale * (c[i] * decoder_total[i][k].sum + encoder_total[i][k].sum);
+        }
+        for (int lane = 0; lane < n_used; lane++)
+            for (int i = 0; i < n; i++) {
+                const int64_t instance = first + lane;
+                p.losses[instance * n + i] = losses[i][lane];
+                if constexpr (!GRADIENT) continue;
+                p.b_gradient[instance * n + i] = db[i][lane];
+                for (int k = 0; k < n_hidden(); k++)
+                    p.W_gradient[(instance * n_hidden() + k) * n + i] = decoder[i][k][lane];
+            }
+    }
+};
+
+template <class T, int HIDDEN, bool WEIGHTED, bool GRADIENT>
+void stack(const Problem<T> &p) {
+    constexpr int LANES = Lanes<T>::count;
+    if (p.x_stride) {
+#pragma omp parallel for schedule(dynamic) num_threads(p.n_threads) if (p.n_threads > 1)
+        for (int64_t i = 0; i < p.n_instances; i++)
+            StackGroup<T, HIDDEN, WEIGHTED, GRADIENT>(p, i, 1).run(StackExamples<T>(p, i));
+        return;
+    }
+    const StackExamples<T> examples(p, 0);
+    const int64_t n_groups = (p.n_instances + LANES - 1) / LANES;
+#pragma omp parallel for schedule(dynamic) num_threads(p.n_threads) if (p.n_threads > 1)
+    for (int64_t group = 0; group < n_groups; group++) {
+        const int64_t first = group * LANES;
+        const int n_used = std::min<int64_t>(LANES, p.n_instances - first);
+        StackGroup<T, HIDDEN, WEIGHTED, GRADIENT>(p, first, n_used).run(examples);
+    }
+}
+
+}  // namespace
