@@ -1,7 +1,8 @@
 """What `python -m benchmarks` compares: training loops for the same stacks, each made for a number of instances.
 
 All train x' = ReLU(W^T W x + b) with n = 6, m = 2, p = 0.057, batch 1,024 and fused AdamW at lr 1e-3 in float32, with
-as many threads as `fit` takes (one for a few instances). A contender is a function of the number of instances that returns one of the number of steps: seconds for so many steps.
+as many threads as `fit` takes (one for a few instances). A contender is a function of the number of instances that
+returns one of the number of steps: seconds for so many steps.
 """
 
 import contextlib

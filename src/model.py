@@ -5,6 +5,7 @@ takes one Lightning batch through many optimizer steps. A variant overrides `enc
 """
 
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from inspect import Parameter, signature
 from typing import Any
 
@@ -307,10 +308,14 @@ class ReLUOutputModel(ToyModel):
         """Whether these methods are the ones of this class, which the fused objective computes."""
         return all(getattr(type(self), hook) is getattr(ReLUOutputModel, hook) for hook in hooks)
 
+    @cached_property
+    def _is_unmodified(self) -> bool:
+        return self._has_own(*HOOKS)
+
     def _weighted_losses(
         self, x: Float[Tensor, "batch feature"], weights: Float[Tensor, " batch"], instances: list[int] | None = None
     ) -> Float[Tensor, "instance feature"]:
-        if not self._has_own(*HOOKS):
+        if not self._is_unmodified:
             return super()._weighted_losses(x, weights, instances)
         chosen = slice(None) if instances is None else instances
         return objective.losses_alone(self.W[chosen], self.b[chosen], x, weights)
@@ -318,7 +323,7 @@ class ReLUOutputModel(ToyModel):
     def set_gradients(
         self, x: Float[Tensor, "*instance batch feature"], out: Float[Tensor, "instance feature"] | None = None
     ) -> Float[Tensor, "instance feature"]:
-        if not self._has_own(*HOOKS):
+        if not self._is_unmodified:
             return super().set_gradients(x, out)
         losses, self.W.grad, self.b.grad = objective.losses_and_gradients(self.W, self.b, x, out=out)
         return losses

@@ -142,18 +142,20 @@ def _require_shapes(
             f"x is {list(x.shape)} and W {list(W.shape)}; they must be [batch, feature] or [instance, batch, feature], "
             "and [instance, hidden, feature], none of them empty, and a sparse x without instances."
         )
-    wanted = {"b": (b, b.shape == W.shape[::2]), "weights": (weights, weights is None or weights.shape == (n_batch,))}
-    wanted["importance"] = (importance, importance is None or importance.shape == b.shape)
-    wanted["out"] = (out, out is None or (out.shape == b.shape and out.dtype == W.dtype and out.is_contiguous()))
-    for name, (tensor, fits) in wanted.items():
-        if not fits or (tensor is not None and tensor.device != W.device):
-            assert tensor is not None
-            raise ValueError(
-                f"{name} is {list(tensor.shape)}, {tensor.dtype} on {tensor.device}; it must fit W, which is "
-                f"{list(W.shape)}, {W.dtype} on {W.device}, and x, which is {list(x.shape)}."
-            )
-    if x.device != W.device:
-        raise ValueError(f"x is on {x.device}; it must be on {W.device}, as W is.")
+    for name, tensor, shape in (
+        ("b", b, W.shape[::2]),
+        ("weights", weights, (n_batch,)),
+        ("importance", importance, b.shape),
+    ):
+        if tensor is not None and tensor.shape != shape:
+            raise ValueError(f"{name} is {list(tensor.shape)}; it must be {list(shape)}, to fit W and x.")
+    if out is not None and not (out.shape == b.shape and out.dtype == W.dtype and out.is_contiguous()):
+        raise ValueError(
+            f"out is {list(out.shape)}, {out.dtype}; it must be {list(b.shape)}, {W.dtype} and contiguous."
+        )
+    for tensor in (b, x, weights, importance, out):
+        if tensor is not None and tensor.device != W.device:
+            raise ValueError(f"A tensor is on {tensor.device}; it must be on {W.device}, as W is.")
 
 
 # Without the fused implementation.

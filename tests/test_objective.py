@@ -266,19 +266,19 @@ def test_shapes_and_devices_that_do_not_fit_are_refused() -> None:
     for bad in bad_x:
         with pytest.raises(ValueError, match=r"^x is \[.*\] and W \[3, 2, 6\]; they must be"):
             objective._require_shapes(W, b, bad, None)
-    with pytest.raises(ValueError, match=r"^x is on meta; it must be on cpu"):
-        objective._require_shapes(W, b, x.to("meta"), None)
+    for tensors in ((b, x.to("meta"), None), (b.to("meta"), x, None), (b, x, weights.to("meta"))):
+        with pytest.raises(ValueError, match="on meta; it must be on cpu"):
+            objective._require_shapes(W, *tensors)
     for name, arguments in (
         ("b", {"b": b[:2]}),
         ("b", {"b": b[:, :5]}),
-        ("b", {"b": b.to("meta")}),
         ("weights", {"weights": weights[:9]}),
         ("importance", {"importance": b[0]}),
         ("out", {"out": out[:2]}),
         ("out", {"out": out.float()}),
         ("out", {"out": out.repeat(1, 2)[:, :6]}),
     ):
-        with pytest.raises(ValueError, match=f"^{name} is .* it must fit W"):
+        with pytest.raises(ValueError, match=f"^{name} is .* it must be"):
             objective._require_shapes(**{"W": W, "b": b, "x": x, "weights": weights, **arguments})
     objective._require_shapes(W, b, x.expand(3, -1, -1), weights, b, out)
 
