@@ -36,8 +36,8 @@ def measure(name: str, n_instances: int, fit_steps: int) -> Result:
     if name == FIT:
         n_steps = fit_steps
     else:
-        if n_instances * BATCH * N_FEATURES < PARALLEL_FROM:
-            torch.set_num_threads(1)
+        if name == BARE or n_instances * BATCH * N_FEATURES < PARALLEL_FROM:
+            torch.set_num_threads(1)  # as `fit` does; the fused objective has its own
         n_steps = WARM_UP
         while (seconds := loop(n_steps)) < SECONDS / 4:  # the first steps set things up, and say little of the others
             n_steps *= 4

@@ -102,9 +102,9 @@ class ToyCLI(LightningCLI):
     def before_fit(self) -> None:
         # Nothing loaded until now is garbage: without it, the collector's full passes cost a tenth of a short run.
         gc.freeze()
-        # Threads gain nothing on a few small models, and lose a hundredfold where another process holds a core.
+        # Torch's threads gain nothing on small tensors, and lose a hundredfold where another process holds a core.
         entries = self.model.n_instances * self.model.n_features * getattr(self.datamodule, "batch_size", 1)
-        if entries < PARALLEL_FROM:
+        if entries < PARALLEL_FROM or self.model.is_fused:
             torch.set_num_threads(1)
 
     def after_fit(self) -> None:

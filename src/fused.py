@@ -1,7 +1,6 @@
 """`cpp/fused.cpp` as a function of tensors: built once with the machine's own C++ compiler, kept in the user's cache.
 
-Called through ctypes, which lets other Python threads run meanwhile. It shares torch's threads: both use the OpenMP
-runtime that torch has loaded.
+Called through ctypes, which lets other Python threads run meanwhile. It has threads of its own (`cpp/threads.h`).
 """
 
 import contextlib
@@ -27,9 +26,9 @@ MAIN = SOURCES / "fused.cpp"
 SWITCH = "TOY_SUPERPOSITION_FUSED"  # 0 in the environment: do without
 COMPILERS = ("c++", "g++", "clang++")
 MAX_HIDDEN = 16  # beyond it a matrix product is the better way
-FLAGS = ("-O2", "-std=c++17", "-shared", "-fPIC", f"-DMAX_HIDDEN={MAX_HIDDEN}")
-# What a compiler may lack, from the best: this machine's vector instructions, threads.
-OPTIONS: tuple[tuple[str, ...], ...] = (("-march=native", "-fopenmp"), ("-march=native",), ())
+FLAGS = ("-O2", "-std=c++17", "-shared", "-fPIC", "-pthread", f"-DMAX_HIDDEN={MAX_HIDDEN}")
+OPTIONS: tuple[tuple[str, ...], ...] = (("-march=native",), ())  # this machine's vector instructions, if it can
+N_THREADS = torch.get_num_threads()  # before anyone changes it: $OMP_NUM_THREADS, or the number of cores
 THREADS_FROM = 2**20  # entries of x' from which more than one thread pays
 
 
@@ -87,7 +86,7 @@ def solve(
         n_features,
         n_examples,
         0 if value is None else len(value),
-        torch.get_num_threads() if is_large else 1,
+        N_THREADS if is_large else 1,
         n_examples * n_features if x.dim() == 3 else 0,
         *(None if t is None else t.data_ptr() for t in (*inputs, losses, *(gradients or (None, None)))),
     )

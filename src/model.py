@@ -17,7 +17,7 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from src import objective
+from src import fused, objective
 from src.data import N_SEEDS, Chunk
 from src.errors import ConfigError, NonFiniteError, require
 from src.memory import require_memory
@@ -125,6 +125,11 @@ class ToyModel(LightningModule):
         """Squared error of each feature: the mean over the batch, or the sum with `weights`."""
         errors = (x - self(x)).square()
         return errors.mean(dim=-2) if weights is None else torch.einsum("b,ibf->if", weights, errors)
+
+    @property
+    def is_fused(self) -> bool:
+        """Whether training calls the fused objective, which has threads of its own."""
+        return False
 
     # What variants share.
 
@@ -307,6 +312,10 @@ class ReLUOutputModel(ToyModel):
     def _has_own(self, *hooks: str) -> bool:
         """Whether these methods are the ones of this class, which the fused objective computes."""
         return all(getattr(type(self), hook) is getattr(ReLUOutputModel, hook) for hook in hooks)
+
+    @property
+    def is_fused(self) -> bool:
+        return self._is_unmodified and fused.serves(self.W)
 
     @cached_property
     def _is_unmodified(self) -> bool:

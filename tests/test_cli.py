@@ -1,3 +1,4 @@
+import gc
 import os
 import re
 import signal
@@ -353,3 +354,7 @@ def test_without_a_subcommand_the_choices_are_named(capsys: pytest.CaptureFixtur
 
 def test_a_refusal_without_words_is_still_one_sentence() -> None:
     assert cli._essence("") == "it was refused"
+
+
+def test_the_garbage_collector_is_on_again_after_the_imports() -> None:
+    assert gc.isenabled()

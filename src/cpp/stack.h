@@ -3,6 +3,7 @@
 #pragma once
 
 #include "examples.h"
+#include "threads.h"
 
 namespace {
 
@@ -233,19 +234,18 @@ template <class T, int HIDDEN, bool WEIGHTED, bool GRADIENT>
 void stack(const Problem<T> &p) {
     constexpr int LANES = Lanes<T>::count;
     if (p.x_stride) {
-#pragma omp parallel for schedule(dynamic) num_threads(p.n_threads) if (p.n_threads > 1)
-        for (int64_t i = 0; i < p.n_instances; i++)
+        threads().run(p.n_instances, p.n_threads, [&](int64_t i) {
             StackGroup<T, HIDDEN, WEIGHTED, GRADIENT>(p, i, 1).run(StackExamples<T>(p, i));
+        });
         return;
     }
     const StackExamples<T> examples(p, 0);
     const int64_t n_groups = (p.n_instances + LANES - 1) / LANES;
-#pragma omp parallel for schedule(dynamic) num_threads(p.n_threads) if (p.n_threads > 1)
-    for (int64_t group = 0; group < n_groups; group++) {
+    threads().run(n_groups, p.n_threads, [&](int64_t group) {
         const int64_t first = group * LANES;
         const int n_used = std::min<int64_t>(LANES, p.n_instances - first);
         StackGroup<T, HIDDEN, WEIGHTED, GRADIENT>(p, first, n_used).run(examples);
-    }
+    });
 }
 
 }  // namespace

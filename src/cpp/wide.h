@@ -3,6 +3,7 @@
 #pragma once
 
 #include "examples.h"
+#include "threads.h"
 
 namespace {
 
@@ -49,12 +50,7 @@ struct WideInstance {
             for (int64_t e = rows.start[r]; e < rows.start[r + 1]; e++)
                 for (int k = 0; k < n_hidden(); k++)
                     h[r * n_hidden() + k] += W[k * n + rows.feature[e]] * rows.value[e];
-        if (n_threads > 1) {  // else not even an idle parallel region, which OpenMP would count as one to nest in
-#pragma omp parallel for schedule(dynamic) num_threads(n_threads)
-            for (int64_t tile = 0; tile < n_tiles(); tile++) decode(tile);
-        } else {
-            for (int64_t tile = 0; tile < n_tiles(); tile++) decode(tile);
-        }
+        threads().run(n_tiles(), n_threads, [&](int64_t tile) { decode(tile); });
         for (int64_t tile = 1; tile < n_tiles(); tile++)
             for (int64_t q = 0; q < rows.count() * n_hidden(); q++) dh[q] += dh[tile * rows.count() * n_hidden() + q];
         encode_back();
@@ -213,8 +209,7 @@ void wide(const Problem<T> &p) {
         for (int64_t i = 0; i < p.n_instances; i++) run(i, p.n_threads);
         return;
     }
-#pragma omp parallel for schedule(dynamic) num_threads(p.n_threads) if (p.n_threads > 1)
-    for (int64_t i = 0; i < p.n_instances; i++) run(i, 1);
+    threads().run(p.n_instances, p.n_threads, [&](int64_t i) { run(i, 1); });
 }
 
 }  // namespace
