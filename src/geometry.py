@@ -109,8 +109,8 @@ def _by_angle(
     W: Float[Tensor, "instance 2 feature"], stub: Bool[Tensor, "instance feature"]
 ) -> tuple[Float[Tensor, "instance feature"], Int[Tensor, "instance feature"]]:
     """The columns' angles, the long ones in order and then infinity for each stub; and which columns they are."""
-    angle = torch.atan2(W[:, 1], W[:, 0]).masked_fill(stub, math.inf)
-    return angle.sort(dim=1)
+    y, x = W[:, 1].contiguous(), W[:, 0].contiguous()  # strided, `atan2` takes nine times as long
+    return torch.atan2(y, x).masked_fill(stub, math.inf).sort(dim=1)
 
 
 def _number_directions(
