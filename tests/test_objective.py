@@ -248,11 +248,11 @@ def test_in_single_precision_the_error_is_a_few_roundings(n_features: int, p: fl
 @pytest.mark.parametrize("n_active", [1, 2])
 @pytest.mark.parametrize("n_features", [6, 17])
 def test_rounding_errors_do_not_grow_with_the_number_of_examples(n_features: int, n_active: int) -> None:
-    """A quarter of a million times the same example, whose roundings all go the same way."""
+    """Sixty thousand times the same example, whose roundings all go the same way."""
     if fused.library() is None:
         pytest.skip("there is no C++ compiler")
     W, b, _ = drawn(2, n_features=n_features)
-    x = torch.zeros(2**18, n_features)
+    x = torch.zeros(2**16, n_features)
     x[:, :n_active] = 0.7
     # At most the 128 of a panel, each half a unit of what has been added up until then: a quarter of a unit on average.
     assert_single_precision(W, b, x, n_roundings=32)
