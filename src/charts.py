@@ -35,8 +35,8 @@ FLUSH_SECONDS = 5  # how often files are brought up to date; a step's points com
 class EventFile:
     """A new file of TensorBoard events in a folder, each with its length and checksums.
 
-    TensorBoard's own writer computes the checksums in Python, in a thread for each file, and takes a hundred times as
-    long: for a small model as long as the training.
+    TensorBoard's own writer computes the checksums in Python, a byte in about 0.1 µs, in a thread for each file: beside
+    a small model's steps that is much.
     """
 
     _count = itertools.count()

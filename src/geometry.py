@@ -91,7 +91,7 @@ def find_polygons(W: Float[Tensor, "instance hidden feature"]) -> Polygons:
 
 
 def count_directions(W: Float[Tensor, "instance hidden feature"]) -> Int[Tensor, " instance"]:
-    """`n_directions` of `find_polygons`, in W's own precision and a fifth of the time."""
+    """`n_directions` of `find_polygons`, in W's own precision and without all else."""
     W = W.detach()
     stub = _norms_and_stubs(W)[1]
     n_long = (~stub).sum(dim=1)

@@ -126,12 +126,12 @@ class ToyModel(LightningModule):
         errors = (x - self(x)).square()
         return errors.mean(dim=-2) if weights is None else torch.einsum("b,ibf->if", weights, errors)
 
+    # What variants share.
+
     @property
     def is_fused(self) -> bool:
         """Whether training calls the fused objective, which has threads of its own."""
         return False
-
-    # What variants share.
 
     def forward(self, x: Float[Tensor, "*instance batch feature"]) -> Float[Tensor, "instance batch feature"]:
         return self.decode(self.encode(x))

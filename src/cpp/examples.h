@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstring>
 #include <type_traits>
 #include <vector>
 #if defined(__AVX512F__)
@@ -79,10 +78,6 @@ struct Problem {
     T scale() const { return weights ? T(1) : T(1) / n_examples; }
 };
 
-// By their bits, which takes a third of the time of a comparison that must mind NaN.
-inline bool is_zero(float v) { uint32_t u; std::memcpy(&u, &v, 4); return !(u << 1); }
-inline bool is_zero(double v) { uint64_t u; std::memcpy(&u, &v, 8); return !(u << 1); }
-
 // Active entries by example: those of example t are numbers start[t] to start[t + 1] - 1.
 template <class T>
 struct Entries {
@@ -106,7 +101,7 @@ struct Entries {
             int32_t count = 0, *const to = place.data();
             for (int32_t q = 0; q < end; q++) {  // without a branch, which nothing could predict
                 to[count] = q;
-                count += !is_zero(x[t * n + q]);
+                count += x[t * n + q] != 0;
             }
             for (int32_t a = 0; a < count; a++) {
                 const int32_t row = to[a] / int32_t(n);
