@@ -12,8 +12,8 @@ from rich.text import Text
 from callbacks.recorder import N_FOLLOWED
 from src.charts import charts_of
 from src.geometry import Polygons, angles_to_learned, find_polygons
-from src.metrics import PopulationLossValue
 from src.model import ToyModel
+from src.population import SAMPLE, PopulationLosses
 from src.rates import rates
 from src.runs import CENSUS, run_folder, write_rows
 from src.tables import geometry_table
@@ -37,7 +37,8 @@ class Census(Callback):
         n_learned, n_overlap      columns that are learned, and that lie on a longer one
         residual                  distance from the regular polygon, as a share of the learned columns' norm
         frobenius_norm            of the whole of W
-        loss, loss_standard_error population loss, mean over features
+        loss, loss_error          population loss, mean over features, with an estimate of its error, and
+        loss_method               how it was found: closed form, quadrature, or a sample, with its standard error
         smallest_, largest_feature_loss
         unlearned                 the features that are not learned, with
         unlearned_norm            their columns' norms, and
@@ -55,7 +56,7 @@ class Census(Callback):
 
     def _take(self, trainer: Trainer, model: ToyModel) -> None:
         polygons = find_polygons(model.W.cpu())
-        losses = model.losses_over(trainer.datamodule.val_dataloader())  # type: ignore[attr-defined]
+        losses = model.losses_over(trainer.datamodule.population)  # type: ignore[attr-defined]
         rows = census_rows(model, polygons, losses)
         path = write_rows(run_folder(trainer) / CENSUS, rows)
         self._log_hyperparameters(trainer, model, rows)
@@ -102,7 +103,7 @@ class Census(Callback):
         loggers[0].log_hyperparams(settings, outcome, step=trainer.global_step)
 
 
-def census_rows(model: ToyModel, polygons: Polygons, losses: PopulationLossValue) -> list[dict[str, Any]]:
+def census_rows(model: ToyModel, polygons: Polygons, losses: PopulationLosses) -> list[dict[str, Any]]:
     """One row per instance; see `Census` for its columns."""
     shares = rates(polygons.names)
     columns: dict[str, list[Any]] = {
@@ -116,7 +117,8 @@ def census_rows(model: ToyModel, polygons: Polygons, losses: PopulationLossValue
         "residual": polygons.residual.tolist(),
         "frobenius_norm": model.W.detach().flatten(1).norm(dim=1).tolist(),
         "loss": losses.loss.tolist(),
-        "loss_standard_error": losses.standard_error.tolist(),
+        "loss_error": losses.error.tolist(),
+        "loss_method": [losses.method] * model.n_instances,
         "smallest_feature_loss": losses.feature_losses.amin(dim=1).tolist(),
         "largest_feature_loss": losses.feature_losses.amax(dim=1).tolist(),
         **unlearned_columns(model, polygons),
@@ -145,11 +147,14 @@ def unlearned_columns(model: ToyModel, polygons: Polygons) -> dict[str, list[str
 
 def instance_line(row: dict[str, Any], n_features: int, feature_losses: list[float]) -> Text:
     """`seed 11: hexagon, 6 of 6 learned, Frobenius norm 2.86, loss 0.00467 ± 0.00003` and the features' losses."""
+    if row["loss_method"] == SAMPLE:
+        loss = f"{row['loss']:.5f} ± {row['loss_error']:.5f} (of a sample)"
+    else:
+        loss = f"{row['loss']:.8f}"
     line = Text.assemble(
         f"{row['name']}: ",
         (row["geometry"], "bold green" if row["geometry"] != "irregular" else "bold yellow"),
-        f", {row['n_learned']} of {n_features} learned, Frobenius norm {row['frobenius_norm']:.3f}, "
-        f"loss {row['loss']:.5f} ± {row['loss_standard_error']:.5f}",
+        f", {row['n_learned']} of {n_features} learned, Frobenius norm {row['frobenius_norm']:.3f}, loss {loss}",
     )
     if n_features <= N_LISTED_FEATURES:
         line.append("\n  loss of each feature: " + " ".join(f"{loss:.4f}" for loss in feature_losses), style="dim")

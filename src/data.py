@@ -1,4 +1,4 @@
-"""Where examples come from: the sparse feature distribution, as an endless stream and as a fixed sample.
+"""Where examples come from: the sparse feature distribution, as an endless stream and as a whole.
 
 An example x has independent entries. Each is 0 with probability 1 - p and uniform on [0, 1] otherwise
 (Elhage et al. 2022, "Toy Models of Superposition", section "Experiment setup"; p = `feature_probability`).
@@ -6,7 +6,7 @@ An example x has independent entries. Each is 0 with probability 1 - p and unifo
 
 import hashlib
 from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from src.errors import ConfigError, require
 from src.memory import require_memory
+from src.population import MAX_FEATURES, Chunk, Sample, SparseDistribution, quadrature_nodes
 
 # What a random stream is for, which keeps the streams of one seed apart.
 TRAINING, VALIDATION, INSTANCE, DONORS, COLUMNS = range(5)
@@ -24,24 +25,17 @@ DRAW_COPIES = 2  # of a block while it is drawn: its instances one by one, and t
 ENDLESS = 2**40  # a number of blocks that no run reaches
 
 
-class Chunk(NamedTuple):
-    """A part of the distribution: examples and their weights, which sum to 1 over all chunks."""
+class WholeDistribution:
+    """A loader whose one batch is the distribution itself: validation needs no other."""
 
-    x: Float[Tensor, "batch feature"]
-    weights: Float[Tensor, " batch"]
+    def __init__(self, population: SparseDistribution | Sample) -> None:
+        self.population = population
 
-
-class Population:
-    """A distribution as a loader of chunks."""
-
-    def __init__(self, chunks: list[Chunk]) -> None:
-        self.chunks = chunks
-
-    def __iter__(self) -> Iterator[Chunk]:
-        return iter(self.chunks)
+    def __iter__(self) -> Iterator[SparseDistribution | Sample]:
+        yield self.population
 
     def __len__(self) -> int:
-        return len(self.chunks)
+        return 1
 
 
 def generator_for(seed: int, purpose: int, instance_seed: int = 0) -> torch.Generator:
@@ -103,7 +97,7 @@ class SparseStream:
         self.shared = shared
         self.step = 0
 
-    def __iter__(self) -> Iterator[Tensor]:
+    def __iter__(self) -> Iterator[Tensor | Chunk]:
         while self.max_steps == -1 or self.step < self.max_steps:
             n_steps = self.block_size - self.step % self.block_size
             if self.max_steps != -1:
@@ -111,7 +105,7 @@ class SparseStream:
             self.step += n_steps
             yield self._draw(n_steps)
 
-    def _draw(self, n_steps: int) -> Tensor:
+    def _draw(self, n_steps: int) -> Tensor | Chunk:
         shape = (n_steps, *self.batch_shape)
         blocks = [draw_sparse(shape, self.feature_probability, generator) for generator in self.generators]
         return blocks[0] if self.shared else torch.stack(blocks, dim=1)
@@ -142,8 +136,21 @@ class SparseStream:
             generator.set_state(saved)
 
 
+class PopulationStream(SparseStream):
+    """The whole distribution at every step, as nodes [step, batch, feature] with weights [batch]."""
+
+    def __init__(self, nodes: Chunk, block_size: int, max_steps: int = -1) -> None:
+        super().__init__([], (len(nodes.x), nodes.x.shape[1]), 1.0, block_size, max_steps)
+        self.nodes = nodes
+
+    def _draw(self, n_steps: int) -> Chunk:
+        return Chunk(self.nodes.x.expand(n_steps, -1, -1), self.nodes.weights)
+
+
 class SparseFeatures(LightningDataModule):
-    """The sparse feature distribution: fresh batches every step, and a fixed sample to validate on.
+    """The sparse feature distribution: fresh batches every step, and the whole of it to validate on.
+
+    Up to 10 features the whole is exact. With more it is a fixed sample, whose losses have a standard error.
 
     Args:
         n_features: entries of an example.
@@ -153,7 +160,7 @@ class SparseFeatures(LightningDataModule):
         stream: `shared` shows all instances the same batches, so that they differ by their initialisation alone;
             `independent` gives each its own, which depends on `seed` and on the instance's seed.
         block_size: optimizer steps that one Lightning batch carries.
-        validation_size: draws in the validation sample.
+        validation_size: draws in the validation sample, where there is one.
     """
 
     def __init__(
@@ -186,7 +193,7 @@ class SparseFeatures(LightningDataModule):
         self.stream = stream
         self.block_size = block_size
         self.validation_size = validation_size
-        self._population: Population | None = None
+        self._population: SparseDistribution | Sample | None = None
 
     def setup(self, stage: str) -> None:
         # Lightning reads one block ahead of a loader without a length, and a checkpoint would hold a position not yet
@@ -214,17 +221,48 @@ class SparseFeatures(LightningDataModule):
             shared,
         )
 
-    def val_dataloader(self) -> Population:
-        """The whole distribution as a fixed sample of `validation_size` draws, in equal independent chunks."""
+    def val_dataloader(self) -> WholeDistribution:
+        return WholeDistribution(self.population)
+
+    @property
+    def population(self) -> SparseDistribution | Sample:
+        """The whole distribution; with many features a fixed sample of `validation_size` draws."""
         if self._population is None:
-            generator = generator_for(self.seed, VALIDATION)
-            shape = (self.validation_size // N_VALIDATION_CHUNKS, self.n_features)
-            self._population = Population(
-                [
-                    collapse_empty_rows(
-                        draw_sparse(shape, self.feature_probability, generator), 1 / N_VALIDATION_CHUNKS
-                    )
-                    for _ in range(N_VALIDATION_CHUNKS)
-                ]
-            )
+            if self.n_features <= MAX_FEATURES:
+                self._population = SparseDistribution.independent(self.n_features, self.feature_probability)
+            else:
+                generator = generator_for(self.seed, VALIDATION)
+                shape = (self.validation_size // N_VALIDATION_CHUNKS, self.n_features)
+                draws = (draw_sparse(shape, self.feature_probability, generator) for _ in range(N_VALIDATION_CHUNKS))
+                self._population = Sample([collapse_empty_rows(x, 1 / N_VALIDATION_CHUNKS) for x in draws])
         return self._population
+
+
+class SparsePopulation(SparseFeatures):
+    """The same distribution without sampling noise: every step trains on all of it, as quadrature nodes with weights.
+
+    Args:
+        n_features: entries of an example, up to 10.
+        feature_probability: p, the probability that a feature is active, in (0, 1].
+        tolerance: relative accuracy of the loss, about; the cost of a step grows as its square root, or faster.
+        block_size: optimizer steps that one Lightning batch carries.
+    """
+
+    def __init__(
+        self,
+        n_features: int = 6,
+        feature_probability: float = 0.057,
+        tolerance: float = 3e-4,
+        block_size: int = 50,
+    ) -> None:
+        super().__init__(n_features, feature_probability, block_size=block_size)
+        require(n_features <= MAX_FEATURES, "data.n_features", n_features, f"at most {MAX_FEATURES}, to be enumerated")
+        require(0 < tolerance < 1, "data.tolerance", tolerance, "between 0 and 1")
+        self.tolerance = tolerance
+
+    def train_dataloader(self) -> PopulationStream:
+        x, weights = quadrature_nodes(
+            SparseDistribution.independent(self.n_features, self.feature_probability), self.tolerance
+        )
+        max_steps = self.trainer.max_steps if self.trainer else -1
+        return PopulationStream(Chunk(x.float(), weights.float()), self.block_size, max_steps)

@@ -1,20 +1,13 @@
 """Metrics with one value per feature, for every instance of a stack at once."""
 
 import math
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torchmetrics import Metric
 
-
-class PopulationLossValue(NamedTuple):
-    """What `PopulationLoss` computes."""
-
-    feature_losses: Float[Tensor, "instance feature"]
-    loss: Float[Tensor, " instance"]
-    standard_error: Float[Tensor, " instance"]
+from src.population import SAMPLE, PopulationLosses
 
 
 class PopulationLoss(Metric):
@@ -46,10 +39,10 @@ class PopulationLoss(Metric):
         self.weight_sum += weight
         self.n_chunks += 1
 
-    def compute(self) -> PopulationLossValue:
+    def compute(self) -> PopulationLosses:
         return self.value()  # torchmetrics drops the instance axis when there is one instance
 
-    def value(self) -> PopulationLossValue:
+    def value(self) -> PopulationLosses:
         """What `compute` returns, with every axis kept."""
         feature_losses = self.feature_sum / self.weight_sum
         loss = feature_losses.mean(dim=-1)
@@ -57,4 +50,4 @@ class PopulationLoss(Metric):
         standard_error = (
             (variance / (self.n_chunks - 1)).sqrt() if self.n_chunks > 1 else torch.full_like(loss, math.nan)
         )
-        return PopulationLossValue(feature_losses, loss, standard_error)
+        return PopulationLosses(feature_losses, loss, standard_error, SAMPLE)

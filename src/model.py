@@ -5,6 +5,7 @@ takes one Lightning batch through many optimizer steps. A variant overrides `enc
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from inspect import Parameter, signature
 from typing import Any
@@ -18,10 +19,11 @@ from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from src import fused, objective
-from src.data import N_SEEDS, Chunk
+from src.data import N_SEEDS
 from src.errors import ConfigError, NonFiniteError, require
 from src.memory import require_memory
-from src.metrics import PopulationLoss, PopulationLossValue
+from src.metrics import PopulationLoss
+from src.population import Chunk, PopulationLosses, Sample, SparseDistribution, integrate, relu_losses
 
 # Optimizers whose step mixes the entries of a parameter, so that an instance would feel its neighbours.
 COUPLING_OPTIMIZERS = (torch.optim.LBFGS, torch.optim.Adafactor)
@@ -36,6 +38,20 @@ N_NAMED = 5  # how many instances an error message names before it only counts t
 def adamw(parameters: Iterable[Any]) -> torch.optim.AdamW:
     """The optimizer of the Toy Models notebook: lr 1e-3, weight decay 0.01."""
     return torch.optim.AdamW(parameters, lr=1e-3, weight_decay=0.01)
+
+
+@contextmanager
+def _in_float64(module: torch.nn.Module) -> Iterator[None]:
+    """The module's parameters and buffers in double precision for a while."""
+    tensors = [t for t in (*module.parameters(), *module.buffers()) if t.is_floating_point()]
+    saved = [t.data for t in tensors]
+    try:
+        for t in tensors:
+            t.data = t.data.double()
+        yield
+    finally:
+        for t, data in zip(tensors, saved, strict=True):
+            t.data = data
 
 
 class ToyModel(LightningModule):
@@ -98,7 +114,6 @@ class ToyModel(LightningModule):
         self.init_std = init_std if init_std is not None else (2 / (n_hidden + n_features)) ** 0.5
         self.W = torch.nn.Parameter(torch.stack([self.initial_weights(seed) for seed in self.seeds]))
         self.b = torch.nn.Parameter(torch.zeros(self.n_instances, n_features))
-        self.population_loss = PopulationLoss(self.n_instances, n_features)
         self._optimizer = optimizer
         self._lr_scheduler = lr_scheduler
         self._recorded: tuple[tuple[int, ...], Tensor] | None = None
@@ -187,11 +202,12 @@ class ToyModel(LightningModule):
         allowed = "32-true or 64-true"
         require(not trainer.precision.endswith("-mixed"), "trainer.precision", trainer.precision, allowed)
 
-    def training_step(self, block: Tensor, batch_idx: int) -> dict[str, Tensor]:
+    def training_step(self, block: Tensor | Chunk, batch_idx: int) -> dict[str, Tensor]:
         """One optimizer step for each batch of the block.
 
         Args:
-            block: [step, batch, feature], or [step, instance, batch, feature] when each instance has its own data.
+            block: [step, batch, feature], or [step, instance, batch, feature] when each instance has its own data; with
+                weights [batch] that sum to 1 if it is a `Chunk`.
 
         Returns: `feature_losses` [step, instance, feature], each before its step's update.
 
@@ -204,12 +220,13 @@ class ToyModel(LightningModule):
         progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
         argument = signature(optimizer.optimizer.step).parameters.get("closure")
         needs_closure = argument is not None and argument.default is Parameter.empty
-        feature_losses = self.b.new_empty(len(block), *self.b.shape)
-        for k, (x, losses) in enumerate(zip(block, feature_losses, strict=True)):
+        batches, weights = block if isinstance(block, Chunk) else (block, None)
+        feature_losses = self.b.new_empty(len(batches), *self.b.shape)
+        for k, (x, losses) in enumerate(zip(batches, feature_losses, strict=True)):
             first_only = iter([losses])  # an optimizer may evaluate again, at other weights
 
             def closure(x: Tensor = x, out: Iterator[Tensor] = first_only) -> Tensor:
-                return self.set_gradients(x, next(out, None)).mean(dim=-1).sum()
+                return self.set_gradients(x, next(out, None), weights).mean(dim=-1).sum()
 
             if k == 0:
                 optimizer.step(closure=closure)  # with Lightning's hooks, and counted by it
@@ -218,7 +235,7 @@ class ToyModel(LightningModule):
                 if needs_closure:
                     optimizer.optimizer.step(closure=closure)  # type: ignore[arg-type]
                 else:
-                    self.set_gradients(x, losses)
+                    self.set_gradients(x, losses, weights)
                     optimizer.optimizer.step()
                 progress.increment_completed()
             if schedulers is not None:
@@ -227,11 +244,14 @@ class ToyModel(LightningModule):
         return {"feature_losses": feature_losses}
 
     def set_gradients(
-        self, x: Float[Tensor, "*instance batch feature"], out: Float[Tensor, "instance feature"] | None = None
+        self,
+        x: Float[Tensor, "*instance batch feature"],
+        out: Float[Tensor, "instance feature"] | None = None,
+        weights: Float[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "instance feature"]:
         """Set all parameters' `grad` to that of the loss on one batch; return the feature losses, in `out` if given."""
         self.zero_grad()
-        feature_losses = self.feature_losses(x)
+        feature_losses = self.feature_losses(x, weights)
         # Not `manual_backward`: its three rounds of hooks would cost a fifth of a small model's step.
         feature_losses.mean(dim=-1).sum().backward()  # type: ignore[no-untyped-call]
         return feature_losses.detach() if out is None else out.copy_(feature_losses.detach())
@@ -251,19 +271,23 @@ class ToyModel(LightningModule):
             "the run has stopped, and what it recorded is kept."
         )
 
-    def validation_step(self, chunk: Chunk, batch_idx: int) -> None:
-        self.population_loss.update(self._weighted_losses(*chunk), chunk.weights.sum())
-
-    def on_validation_epoch_end(self) -> None:
-        value = self.population_loss.value()
-        self.population_loss.reset()
-        self.log_dict({"val_loss": value.loss.mean(), "val_loss_standard_error": value.standard_error.mean()})
+    def validation_step(self, population: SparseDistribution | Sample, batch_idx: int) -> None:
+        value = self.losses_over(population)
+        logged = {"val_loss": value.loss.mean(), "val_loss_error": value.error.mean()}
+        self.log_dict(logged, on_epoch=True, batch_size=1)
 
     @torch.no_grad()
-    def losses_over(self, chunks: Iterable[Chunk]) -> PopulationLossValue:
-        """The loss over weighted examples, such as a data module's `val_dataloader()`, at the present weights."""
+    def losses_over(self, population: SparseDistribution | Sample) -> PopulationLosses:
+        """The loss over a whole distribution, such as a data module's `population`, at the present weights.
+
+        An enumerated distribution is integrated in float64, with a relative error of 1e-6 where that many nodes allow
+        it; a sample's loss has a standard error.
+        """
+        if not isinstance(population, Sample):
+            with _in_float64(self):
+                return integrate(self._weighted_losses, population)
         metric = PopulationLoss(self.n_instances, self.n_features).to(self.device)
-        for chunk in chunks:
+        for chunk in population.chunks:
             weights = chunk.weights.to(self.W)
             metric.update(self._weighted_losses(chunk.x.to(self.W), weights), weights.sum())
         return metric.value()
@@ -283,15 +307,14 @@ class ToyModel(LightningModule):
 
     @torch.no_grad()
     def recorded_feature_losses(self, instances: list[int]) -> Float[Tensor, "instance feature"]:
-        """These instances' losses on the first chunk of the validation set; computed once a step, whoever asks."""
+        """These instances' losses on the distribution's `summary`; computed once a step, whoever asks."""
         key = (self.global_step, *instances, *(parameter._version for parameter in self.parameters()))
         if self._recorded is None or self._recorded[0] != key:
             if self._recording_sample is None:
                 datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
                 require(datamodule is not None, "the data module", None, "given to fit, for the loss at recorded steps")
-                x, weights = next(iter(datamodule.val_dataloader()))
-                weights = weights.to(self.W)
-                self._recording_sample = Chunk(x.to(self.W), weights / weights.sum())
+                x, weights = datamodule.population.summary()
+                self._recording_sample = Chunk(x.to(self.W), weights.to(self.W))
             self._recorded = (key, self._weighted_losses(*self._recording_sample, instances))
         return self._recorded[1]
 
@@ -315,24 +338,33 @@ class ReLUOutputModel(ToyModel):
 
     @property
     def is_fused(self) -> bool:
-        return self._is_unmodified and fused.serves(self.W)
+        return self.is_unmodified and fused.serves(self.W)
+
+    def losses_over(self, population: SparseDistribution | Sample) -> PopulationLosses:
+        if isinstance(population, Sample) or not self.is_unmodified:
+            return super().losses_over(population)
+        return relu_losses(self.W, self.b, population)
 
     @cached_property
-    def _is_unmodified(self) -> bool:
+    def is_unmodified(self) -> bool:
+        """Whether the loss is that of this class, for which there are closed forms."""
         return self._has_own(*HOOKS)
 
     def _weighted_losses(
         self, x: Float[Tensor, "batch feature"], weights: Float[Tensor, " batch"], instances: list[int] | None = None
     ) -> Float[Tensor, "instance feature"]:
-        if not self._is_unmodified:
+        if not self.is_unmodified:
             return super()._weighted_losses(x, weights, instances)
         chosen = slice(None) if instances is None else instances
         return objective.losses_alone(self.W[chosen], self.b[chosen], x, weights)
 
     def set_gradients(
-        self, x: Float[Tensor, "*instance batch feature"], out: Float[Tensor, "instance feature"] | None = None
+        self,
+        x: Float[Tensor, "*instance batch feature"],
+        out: Float[Tensor, "instance feature"] | None = None,
+        weights: Float[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "instance feature"]:
-        if not self._is_unmodified:
-            return super().set_gradients(x, out)
-        losses, self.W.grad, self.b.grad = objective.losses_and_gradients(self.W, self.b, x, out=out)
+        if not self.is_unmodified:
+            return super().set_gradients(x, out, weights)
+        losses, self.W.grad, self.b.grad = objective.losses_and_gradients(self.W, self.b, x, weights, out=out)
         return losses
