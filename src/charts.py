@@ -25,6 +25,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import Tensor
+from torch.utils.tensorboard.summary import text
 
 OVERALL = "overall"  # the line of what belongs to no single feature
 N_LINES = 16  # features that are charted; each has files of its own
@@ -87,6 +88,11 @@ class Charts:
     def add_png(self, chart: str, png: bytes, step: int) -> None:
         """Add an image; TensorBoard gives it a step slider."""
         self._add(OVERALL, Summary.Value(tag=chart, image=Summary.Image(encoded_image_string=png)), step)
+
+    def add_text(self, chart: str, markdown: str, step: int) -> None:
+        """Add a text in Markdown, for TensorBoard's TEXT."""
+        for value in text(chart, markdown).value:  # type: ignore[no-untyped-call]
+            self._add(OVERALL, value, step)
 
     def _add(self, line: str, value: Summary.Value, step: int) -> None:
         if self.folder is None:

@@ -28,6 +28,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from src.errors import ConfigError, NonFiniteError
 from src.model import ToyModel
+from src.runs import run_of_checkpoint
 
 if _was_enabled:
     gc.enable()
@@ -57,18 +58,20 @@ def _essence(message: str) -> str:
 
 
 class ToyCLI(LightningCLI):
-    """`fit` and `validate`, with the number of features given once, to the data."""
+    """`fit`, `validate` and `test`, with the number of features given once, to the data."""
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
         arguments = LightningCLI.subcommands()
-        return {name: arguments[name] for name in ("fit", "validate")}
+        return {name: arguments[name] for name in ("fit", "validate", "test")}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.link_arguments("data.n_features", "model.init_args.n_features", apply_on="instantiate")
 
     def _parse_ckpt_path(self) -> None:
         path = self.config[str(self.config.subcommand)].ckpt_path if self.config.get("subcommand") else None
+        if path is None and self.config.get("subcommand") == "test":
+            raise ConfigError("ckpt_path is None; it must be the checkpoint that `test` is to certify.")
         if path is not None and not Path(path).is_file():
             raise ConfigError(f"ckpt_path is {path}; it must be an existing checkpoint file.")
         try:
@@ -77,12 +80,27 @@ class ToyCLI(LightningCLI):
             raise ConfigError(f"ckpt_path is {path}; it must be a checkpoint, with tensors only.") from None
 
     def instantiate_classes(self) -> None:
+        self._return_to_the_run()
         try:
             super().instantiate_classes()
         except ValueError as error:
             if ConfigError.latest is not None and str(ConfigError.latest) in str(error):
                 raise ConfigError.latest from None
             raise
+
+    def _return_to_the_run(self) -> None:
+        """What `test` finds out goes into the run folder that its checkpoint is from, which has its configuration."""
+        config = self.config.get("test")
+        folder = run_of_checkpoint(Path(config.ckpt_path)) if config is not None else None
+        if config is None or folder is None:
+            return
+        logger = config.trainer.logger
+        if not str(getattr(logger, "class_path", "")).endswith("TensorBoardLogger"):
+            return
+        self.save_config_callback = None
+        place = {"save_dir": str(folder.parent.parent), "name": folder.parent.name, "version": folder.name}
+        for name, value in place.items():
+            logger.init_args[name] = value
 
     def _run_subcommand(self, subcommand: str) -> None:
         try:

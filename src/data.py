@@ -224,6 +224,9 @@ class SparseFeatures(LightningDataModule):
     def val_dataloader(self) -> WholeDistribution:
         return WholeDistribution(self.population)
 
+    def test_dataloader(self) -> WholeDistribution:
+        return WholeDistribution(self.population)
+
     @property
     def population(self) -> SparseDistribution | Sample:
         """The whole distribution; with many features a fixed sample of `validation_size` draws."""

@@ -276,6 +276,9 @@ class ToyModel(LightningModule):
         logged = {"val_loss": value.loss.mean(), "val_loss_error": value.error.mean()}
         self.log_dict(logged, on_epoch=True, batch_size=1)
 
+    def test_step(self, population: SparseDistribution | Sample, batch_idx: int) -> None:
+        """Nothing: what `test` finds out is a callback's."""
+
     @torch.no_grad()
     def losses_over(self, population: SparseDistribution | Sample) -> PopulationLosses:
         """The loss over a whole distribution, such as a data module's `population`, at the present weights.

@@ -127,6 +127,7 @@ class Sample:
 
 
 @lru_cache
+@torch.inference_mode(False)  # what is kept may be needed where gradients are
 def supports(n_features: int, size: int) -> Int[Tensor, "support active"]:
     """All sets of so many features."""
     return torch.tensor(list(itertools.combinations(range(n_features), size)))
@@ -176,6 +177,7 @@ def _nodes(distribution: SparseDistribution, size: int, n_points: int) -> Iterat
 
 
 @lru_cache
+@torch.inference_mode(False)
 def _gauss_legendre(n_points: int) -> tuple[Tensor, Tensor]:
     """Nodes and weights on [0, 1]."""
     node, weight = roots_legendre(n_points)
@@ -296,8 +298,8 @@ def _derivatives(W: Tensor, b: Tensor, distribution: SparseDistribution) -> Deri
     """By the chain rule from the rows (G_i, b_i): each feature's loss depends on its own row alone."""
     W = W.detach().double()
     n_instances, m, n = W.shape
-    rows = _rows(W, b).requires_grad_()
-    with torch.enable_grad():
+    with torch.inference_mode(False), torch.enable_grad():  # Lightning evaluates in inference mode
+        rows = _rows(W, b).requires_grad_()
         losses = _row_losses(rows, distribution, SMALL) / n
         (row_gradient,) = torch.autograd.grad(losses.sum(), rows, create_graph=True)
         columns = [torch.autograd.grad(row_gradient[..., j].sum(), rows, retain_graph=True)[0] for j in range(n + 1)]

@@ -12,6 +12,7 @@ gallery.png               many small polygons
 patching.csv, .png        what patched columns did, arm by arm
 patching_differences.csv  a hexagon's donor against its controls
 basin.png                 the outcome over a plane of initial columns
+landscape.csv             after `test`: one row an instance: the certificate of what it ended in
 
 The folder of a sweep holds a run folder for each cell and shard, and
 
@@ -42,6 +43,7 @@ CONFIG = "config.yaml"
 FINISHED = "finished"
 AGREEMENT = "agreement.csv"
 RATES, RATES_PICTURE = "rates.csv", "rates.png"
+LANDSCAPE = "landscape.csv"
 TRAJECTORY = "trajectory.safetensors"
 
 
@@ -50,6 +52,12 @@ def run_folder(trainer: Trainer) -> Path:
     folder = Path(trainer.log_dir or trainer.default_root_dir)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def run_of_checkpoint(checkpoint: Path) -> Path | None:
+    """The run folder that a checkpoint is in; None if it lies elsewhere."""
+    folder = checkpoint.resolve().parent.parent
+    return folder if checkpoint.parent.name == Path(CHECKPOINT).parent.name and (folder / CONFIG).is_file() else None
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from src.population import Derivatives, SparseDistribution, relu_derivatives, relu_losses
 
-MINIMUM, SADDLE, DEGENERATE, NOT_STATIONARY = VERDICTS = ("minimum", "saddle", "degenerate", "not stationary")
+MINIMUM, SADDLE, DEGENERATE, NOT_STATIONARY = ("minimum", "saddle", "degenerate", "not stationary")
 
 REACH = 0.25  # how far a stationary point may lie, in the space of W and b together
 GRADIENT_NORM = 1e-11  # below it a point is stationary
@@ -76,8 +76,8 @@ def certify(
     for part in zip(W.split(N_AT_ONCE), b.split(N_AT_ONCE), strict=True):  # type: ignore[no-untyped-call]
         parts.append(_certify(*part, distribution, reach))
         on_progress(len(part[0]))
-    tensors = [torch.cat(fields) for fields in zip(*(part[:-1] for part in parts), strict=True)]
-    return Certificates(*tensors, [verdict for part in parts for verdict in part.verdicts])
+    *tensors, verdicts = zip(*parts, strict=True)
+    return Certificates(*map(torch.cat, tensors), list(itertools.chain(*verdicts)))  # type: ignore[call-arg, arg-type]
 
 
 def _certify(W: Tensor, b: Tensor, distribution: SparseDistribution, reach: float) -> Certificates:
@@ -86,16 +86,8 @@ def _certify(W: Tensor, b: Tensor, distribution: SparseDistribution, reach: floa
     point = nearest_stationary(W, b, distribution, reach)
     at = relu_derivatives(point.W, point.b, distribution)
     spectrum = spectra(point.W, at.hessian)
-    verdicts = [
-        NOT_STATIONARY if not found else SADDLE if negative else DEGENERATE if zeros > rotations else MINIMUM
-        for found, negative, zeros, rotations in zip(
-            point.is_stationary.tolist(),
-            spectrum.n_negative.tolist(),
-            spectrum.n_zero_modes.tolist(),
-            spectrum.n_rotations.tolist(),
-            strict=True,
-        )
-    ]
+    found = zip(point.is_stationary.tolist(), classify(spectrum), strict=True)
+    verdicts = [verdict if is_stationary else NOT_STATIONARY for is_stationary, verdict in found]
     return Certificates(
         losses.loss,
         losses.error,
@@ -120,7 +112,8 @@ def flatten(
 def unflatten(
     point: Float[Tensor, "instance parameter"], n_features: int
 ) -> tuple[Float[Tensor, "instance hidden feature"], Float[Tensor, "instance feature"]]:
-    return point[:, :-n_features].unflatten(1, (-1, n_features)), point[:, -n_features:]
+    W = point[:, :-n_features]
+    return W.reshape(len(W), -1, n_features), point[:, -n_features:]
 
 
 # The nearest stationary point.
@@ -146,12 +139,12 @@ def nearest_stationary(
     Hessian at the given weights has a negative eigenvalue; so then the loss is descended from there too.
     """
     start, n_features = flatten(W, b), b.shape[1]
-    point, is_stationary = _search(start, n_features, distribution, reach, descend=False)
+    point, is_stationary = search(start, n_features, distribution, reach, descend=False)
     hessian = relu_derivatives(*unflatten(point, n_features), distribution).hessian
     doubtful = ~is_stationary | (spectra(unflatten(point, n_features)[0], hessian).n_negative > 0)
     rows = doubtful.nonzero().flatten()
     if len(rows):
-        lower, found = _search(start[rows], n_features, distribution, reach, descend=True)
+        lower, found = search(start[rows], n_features, distribution, reach, descend=True)
         farther = (point[rows] - start[rows]).norm(dim=1) <= (lower - start[rows]).norm(dim=1)
         better = found & ~(is_stationary[rows] & farther)
         point[rows[better]] = lower[better]
@@ -160,12 +153,13 @@ def nearest_stationary(
     return Stationary(*unflatten(point, n_features), is_stationary)
 
 
-def _search(
+def search(
     start: Float[Tensor, "instance parameter"],
     n_features: int,
     distribution: SparseDistribution,
     reach: float,
     descend: bool,
+    n_steps: int = N_STEPS,
 ) -> tuple[Float[Tensor, "instance parameter"], Bool[Tensor, " instance"]]:
     """Newton steps no longer than a trust radius, each accepted only if it lowers the gradient's norm, or the loss."""
 
@@ -177,7 +171,7 @@ def _search(
 
     point, radius = start.clone(), torch.full_like(start[:, 0], TRUST)
     now = at(point)
-    for _ in range(N_STEPS):
+    for _ in range(n_steps):
         moving = (now.gradient.norm(dim=1) > GRADIENT_NORM) & ((point - start).norm(dim=1) <= reach) & (radius > 1e-12)
         rows = moving.nonzero().flatten()
         if not len(rows):
@@ -232,6 +226,16 @@ def rotation_directions(
         directions[:, r, k * n : (k + 1) * n] = -W[:, other]
         directions[:, r, other * n : (other + 1) * n] = W[:, k]
     return directions
+
+
+def classify(spectrum: Spectra) -> list[str]:
+    """The verdict on each stationary point."""
+    numbers = zip(
+        *(t.tolist() for t in (spectrum.n_negative, spectrum.n_zero_modes, spectrum.n_rotations)), strict=True
+    )
+    return [
+        SADDLE if negative else DEGENERATE if zeros > rotations else MINIMUM for negative, zeros, rotations in numbers
+    ]
 
 
 def spectra(

@@ -11,8 +11,16 @@ from rich.table import Table
 from rich.text import Text
 
 from src.rates import rate, rates
+from src.stationary import DEGENERATE, MINIMUM, SADDLE
 
 NEAR_DEGREES = 5
+STATIONARY = (MINIMUM, SADDLE, DEGENERATE)
+LANDSCAPE_HEADINGS = ("geometry", "verdict", "count", "loss", "least curvature", "zero modes", "distance")
+LANDSCAPE_CAPTION = (
+    "Geometry is that of the weights; verdict, loss and curvature (the smallest eigenvalue of the Hessian that is not "
+    "zero) are those of the nearest stationary point, as far from the weights as `distance` says (median, largest). "
+    "Zero modes: all, and those of rotations."
+)
 CAPTION = (
     "Loss and norm are means; stub and angle are medians: the norms of columns that are not learned, and their "
     "angles from the nearest learned one. Intervals are Wilson's, 95 %."
@@ -97,3 +105,52 @@ def geometry_table(censuses: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table
             )
         table.add_section()
     return table
+
+
+def landscape_table(certificates: Sequence[Mapping[str, Any]]) -> Table:
+    """What a stack's instances are certified to have ended in: see `landscape_cells`."""
+    table = Table(caption=LANDSCAPE_CAPTION, box=SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
+    for heading in LANDSCAPE_HEADINGS:
+        is_word = heading in ("geometry", "verdict")
+        table.add_column(heading, justify="left" if is_word else "right", no_wrap=is_word or heading == "loss")
+    for cells in landscape_cells(certificates):
+        table.add_row(*cells)
+    return table
+
+
+def landscape_markdown(certificates: Sequence[Mapping[str, Any]]) -> str:
+    """The same for TensorBoard."""
+    lines = [LANDSCAPE_HEADINGS, ["---"] * len(LANDSCAPE_HEADINGS), *landscape_cells(certificates)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + f"\n\n{LANDSCAPE_CAPTION}"
+
+
+def landscape_cells(certificates: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """A row for each geometry, verdict and stationary loss among the certificates, most frequent first.
+
+    Two stationary points of the same loss to eight digits are the same but for symmetry, or hardly different.
+
+    Args:
+        certificates: rows as `callbacks.landscape` makes them, or as they are read from `landscape.csv`.
+    """
+    groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    for row in certificates:
+        point = f"{float(row['stationary_loss']):.8e}" if row["verdict"] in STATIONARY else ""
+        groups.setdefault((row["geometry"], row["verdict"], point), []).append(row)
+    cells = []
+    for (geometry, verdict, point), own in sorted(groups.items(), key=lambda group: (-len(group[1]), group[0])):
+        loss = float(point) if point else median(float(row["loss"]) for row in own)
+        known = [float(own[0]["min_eigenvalue"]), float(own[0]["n_zero_modes"]), float(own[0]["n_rotations"])]
+        curvature, zeros, rotations = known if point else [math.nan] * 3
+        distances = [float(row["distance"]) for row in own] if point else [math.nan]
+        cells.append(
+            [
+                geometry,
+                verdict,
+                f"{len(own):,}",
+                f"{loss:.8f}",
+                "" if math.isnan(curvature) else f"{curvature:.3e}",
+                "" if math.isnan(zeros) else f"{zeros:.0f} ({rotations:.0f})",
+                "" if math.isnan(distances[0]) else f"{median(distances):.3f}, {max(distances):.3f}",
+            ]
+        )
+    return cells

@@ -13,6 +13,7 @@ with install_import_hook(["src", "callbacks"], "beartype.beartype"):
     import callbacks.gallery
     import callbacks.geometry_shares
     import callbacks.gradient_norms
+    import callbacks.landscape
     import callbacks.last_checkpoint
     import callbacks.patching
     import callbacks.patching_rates

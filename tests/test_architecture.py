@@ -9,8 +9,8 @@ from tests.running import ROOT
 
 LAYERS = [
     {"src.errors", "src.palette", "src.rates", "src.fused"},
-    {"src.geometry", "src.objective", "src.memory"},
-    {"src.metrics", "src.data", "src.terminal"},
+    {"src.geometry", "src.objective", "src.memory", "src.population", "src.theory"},
+    {"src.metrics", "src.data", "src.terminal", "src.stationary"},
     {"src.model", "src.figures", "src.rate_figures", "src.runs", "src.charts", "src.tables"},
     {"callbacks.recorder", "src.initialisations"},
     {"callbacks.*"},
@@ -25,6 +25,9 @@ PURE = (
     "src.geometry",
     "src.fused",
     "src.objective",
+    "src.population",
+    "src.stationary",
+    "src.theory",
     "src.memory",
     "src.tables",
     "src.terminal",

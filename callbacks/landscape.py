@@ -1,0 +1,136 @@
+"""`python -m src.cli test`: where every instance of a checkpoint is in the landscape of its population loss."""
+
+import math
+from typing import Any
+
+from lightning import Callback, LightningModule, Trainer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from src.charts import charts_of
+from src.errors import require
+from src.geometry import find_polygons
+from src.model import ReLUOutputModel, ToyModel
+from src.population import CLOSED_FORM, SAMPLE, SparseDistribution
+from src.runs import LANDSCAPE, run_folder, write_rows
+from src.stationary import REACH, Certificates, certify
+from src.tables import landscape_markdown, landscape_table
+
+NOT_CERTIFIED = "not certified"
+
+
+class Landscape(Callback):
+    """After `test`: a certificate for every instance, in the run folder.
+
+    A table in the terminal and in TensorBoard's TEXT, and `landscape.csv` with the columns
+
+        instance, seed, name      who it is, and what the model says of it (`instance_columns`)
+        geometry                  as in the census, of the checkpoint's weights
+        loss, gradient_norm       population loss, mean over features, and the norm of its gradient, at those weights
+        min_eigenvalue            the smallest that is not zero, of the Hessian at the nearest stationary point
+        n_zero_modes              zero eigenvalues, those of rotations among them
+        verdict                   minimum, saddle, degenerate or not stationary
+        loss_error, loss_method   of the loss; a sample's has a standard error
+        n_rotations, n_negative   how many zero eigenvalues symmetry explains; how many eigenvalues are negative
+        distance                  from the weights to the stationary point, in the space of W and b together
+        stationary_loss, stationary_gradient_norm
+                                  there
+
+    Only the ReLU output model of up to 10 features has certificates; others have their loss and `not certified`.
+
+    Args:
+        reach: how far from the weights a stationary point is looked for.
+    """
+
+    def __init__(self, reach: float = REACH) -> None:
+        require(0 < reach < math.inf, "reach", reach, "positive and finite")
+        self.reach = reach
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        model: ToyModel = pl_module  # type: ignore[assignment]
+        population, console = trainer.datamodule.population, Console()  # type: ignore[attr-defined]
+        if isinstance(population, SparseDistribution) and isinstance(model, ReLUOutputModel) and model.is_unmodified:
+            outcome = certificate_columns(self._certify(model, population, console))
+        else:
+            losses = model.losses_over(population)
+            console.print(f"[yellow]{_why_not(model, losses.method)}[/]", soft_wrap=True)
+            outcome = uncertified_columns(losses.loss.tolist(), losses.error.tolist(), losses.method)
+        columns: dict[str, list[Any]] = {
+            "instance": list(range(model.n_instances)),
+            "seed": model.seeds,
+            "name": model.instance_names,
+            **model.instance_columns,
+            "geometry": find_polygons(model.W.cpu()).names,
+            **outcome,
+        }
+        rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+        path = write_rows(run_folder(trainer) / LANDSCAPE, rows)
+        console.print(landscape_table(rows))
+        console.print(f"certificates: {path}", soft_wrap=True)
+        charts = charts_of(trainer)
+        charts.add_text("landscape", landscape_markdown(rows), trainer.global_step)
+        charts.close()
+
+    def _certify(self, model: ReLUOutputModel, population: SparseDistribution, console: Console) -> Certificates:
+        bar = Progress(
+            TextColumn("certificates"), MofNCompleteColumn(), BarColumn(), TimeRemainingColumn(), console=console
+        )
+        with bar:
+            task = bar.add_task("", total=model.n_instances)
+            W, b = model.W.detach().cpu(), model.b.detach().cpu()
+            return certify(W, b, population, self.reach, lambda n_done: bar.advance(task, n_done))
+
+
+def _why_not(model: ToyModel, method: str) -> str:
+    if method == SAMPLE:
+        return (
+            f"{model.n_features} features are too many for the distribution to be enumerated: "
+            "the loss is a sample's, with its standard error, and there are no certificates."
+        )
+    return f"{type(model).__name__} has no closed form: its loss is by quadrature, and there are no certificates."
+
+
+def certificate_columns(certificates: Certificates) -> dict[str, list[Any]]:
+    """See `Landscape`."""
+    return {
+        "loss": certificates.loss.tolist(),
+        "gradient_norm": certificates.gradient_norm.tolist(),
+        "min_eigenvalue": certificates.min_eigenvalue.tolist(),
+        "n_zero_modes": certificates.n_zero_modes.tolist(),
+        "verdict": certificates.verdicts,
+        "loss_error": certificates.loss_error.tolist(),
+        "loss_method": [CLOSED_FORM] * len(certificates.verdicts),
+        "n_rotations": certificates.n_rotations.tolist(),
+        "n_negative": certificates.n_negative.tolist(),
+        "distance": certificates.distance.tolist(),
+        "stationary_loss": certificates.stationary_loss.tolist(),
+        "stationary_gradient_norm": certificates.stationary_gradient_norm.tolist(),
+    }
+
+
+def uncertified_columns(loss: list[float], error: list[float], method: str) -> dict[str, list[Any]]:
+    """The same columns where there is no certificate: NaN for what is not known."""
+    unknown = [math.nan] * len(loss)
+    known: dict[str, list[Any]] = {
+        "loss": loss,
+        "verdict": [NOT_CERTIFIED] * len(loss),
+        "loss_error": error,
+        "loss_method": [method] * len(loss),
+    }
+    return {name: known.get(name, unknown) for name in COLUMNS}
+
+
+COLUMNS = (
+    "loss",
+    "gradient_norm",
+    "min_eigenvalue",
+    "n_zero_modes",
+    "verdict",
+    "loss_error",
+    "loss_method",
+    "n_rotations",
+    "n_negative",
+    "distance",
+    "stationary_loss",
+    "stationary_gradient_norm",
+)
