@@ -113,7 +113,7 @@ def unflatten(
     point: Float[Tensor, "instance parameter"], n_features: int
 ) -> tuple[Float[Tensor, "instance hidden feature"], Float[Tensor, "instance feature"]]:
     W = point[:, :-n_features]
-    return W.reshape(len(W), -1, n_features), point[:, -n_features:]
+    return W.reshape(len(W), W.shape[1] // n_features, n_features), point[:, -n_features:]
 
 
 # The nearest stationary point.
