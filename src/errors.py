@@ -1,5 +1,8 @@
 """The two ways in which a run is refused or stopped with a sentence instead of a traceback."""
 
+import argparse
+from typing import NoReturn
+
 
 class ConfigError(ValueError):
     """A setting that cannot be used: the message names the field, its value and what is allowed.
@@ -26,3 +29,10 @@ def require(condition: bool, field: str, value: object, allowed: str) -> None:
     """Raise a `ConfigError` that reads "<field> is <value>; it must be <allowed>." unless `condition`."""
     if not condition:
         raise ConfigError(f"{field} is {value}; it must be {allowed}.")
+
+
+class Arguments(argparse.ArgumentParser):
+    """Refuses bad arguments in one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(message)

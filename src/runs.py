@@ -14,6 +14,13 @@ patching_differences.csv  a hexagon's donor against its controls
 basin.png                 the outcome over a plane of initial columns
 landscape.csv             after `test`: one row an instance: the certificate of what it ended in
 
+What `src.predictions` finds out without training, in folders of its own:
+
+loss_change.csv, .png     what representing F features saves, by the post's formulas
+critical_points.csv       polygons with one active feature at a time
+phases.csv, .png          the loss and stability of every stationary point over p
+crossings.csv             where the best of them changes
+
 The folder of a sweep holds a run folder for each cell and shard, and
 
 rates.csv, rates.png      shares of geometries with intervals, one row a cell and geometry
@@ -43,6 +50,8 @@ CONFIG = "config.yaml"
 FINISHED = "finished"
 AGREEMENT = "agreement.csv"
 RATES, RATES_PICTURE = "rates.csv", "rates.png"
+LOSS_CHANGE, LOSS_CHANGE_PICTURE, CRITICAL_POINTS = "loss_change.csv", "loss_change.png", "critical_points.csv"
+PHASES, PHASES_PICTURE, CROSSINGS = "phases.csv", "phases.png", "crossings.csv"
 LANDSCAPE = "landscape.csv"
 TRAJECTORY = "trajectory.safetensors"
 

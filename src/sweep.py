@@ -18,7 +18,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from matplotlib.figure import Figure
@@ -27,7 +27,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from src import cli
 from src.cells import Cell, cells_of, parse_grid
-from src.errors import ConfigError, require
+from src.errors import Arguments, ConfigError, require
 from src.figures import png
 from src.rate_figures import rate_grid_figure, rates_figure
 from src.rates import Rate, rate, rates
@@ -217,14 +217,9 @@ def _make_folder(out: Path) -> None:
         raise ConfigError(f"--out is {out}; it must be a folder that can be made: {error.strerror}.") from None
 
 
-class _Arguments(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(message)
-
-
 def _parse(args: list[str] | None) -> tuple[argparse.Namespace, list[str]]:
     """The sweep's own options, and what is for every cell."""
-    parser = _Arguments("python -m src.sweep", description=__doc__, allow_abbrev=False, epilog=EPILOG)
+    parser = Arguments("python -m src.sweep", description=__doc__, allow_abbrev=False, epilog=EPILOG)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     values = "values of a setting; repeatable"
     parser.add_argument("--grid", action="append", default=[], metavar="KEY=[V,...]", help=values)
