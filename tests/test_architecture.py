@@ -12,9 +12,9 @@ LAYERS = [
     {"src.geometry", "src.objective", "src.memory", "src.population", "src.theory"},
     {"src.metrics", "src.data", "src.terminal", "src.stationary"},
     {"src.model", "src.figures", "src.rate_figures", "src.runs", "src.charts", "src.tables"},
-    {"callbacks.recorder", "src.initialisations"},
-    {"callbacks.*"},
-    {"src.cli"},
+    {"callbacks.recorder", "src.initialisations", "src.phases"},
+    {"callbacks.*", "src.theory_figures"},
+    {"src.cli", "src.predictions"},
     {"src.cells"},
     {"src.sweep"},
 ]
@@ -33,6 +33,8 @@ PURE = (
     "src.terminal",
     "src.figures",
     "src.rate_figures",
+    "src.theory_figures",
+    "src.phases",
 )
 NEVER_IN_PURE = ("lightning", "torchmetrics", "tensorboard")
 

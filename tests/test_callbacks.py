@@ -24,9 +24,9 @@ from src.errors import ConfigError
 from src.figures import basin_figure
 from src.geometry import Polygons, find_polygons
 from src.initialisations import ARMS, Patch, ReLUOutputBasin, ReLUOutputPatchingArms
-from src.metrics import PopulationLossValue
 from src.model import ReLUOutputModel
 from src.palette import geometry_color
+from src.population import CLOSED_FORM, PopulationLosses
 from src.rates import rate, rates
 from src.runs import (
     BASIN,
@@ -344,7 +344,7 @@ def test_the_census_says_where_the_unlearned_columns_lie(tmp_path: Path) -> None
     lengths = torch.tensor([1.0, 1, 1, 1, 1, 0.3, 0.2])
     model = ReLUOutputModel(7)
     model.W.data[0] = lengths * torch.stack([angles.cos(), angles.sin()])
-    losses = PopulationLossValue(torch.zeros(1, 7), torch.zeros(1), torch.zeros(1))
+    losses = PopulationLosses(torch.zeros(1, 7), torch.zeros(1), torch.zeros(1), CLOSED_FORM)
     (row,) = census_rows(model, find_polygons(model.W), losses)
     assert row["unlearned"] == "5 6"
     assert row["unlearned_norm"] == "0.3000 0.2000"

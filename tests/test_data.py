@@ -1,4 +1,4 @@
-"""The sparse feature distribution, its stream and its fixed sample."""
+"""The sparse feature distribution: its streams, the whole of it, and its fixed sample."""
 
 import itertools
 import math
@@ -19,6 +19,7 @@ from src.data import (
     TRAINING,
     VALIDATION,
     SparseFeatures,
+    SparsePopulation,
     SparseStream,
     collapse_empty_rows,
     draw_sparse,
@@ -26,6 +27,7 @@ from src.data import (
 )
 from src.errors import ConfigError
 from src.model import ReLUOutputModel
+from src.population import MAX_FEATURES, Chunk, Sample, SparseDistribution
 
 # With a fixed seed a statistical test passes or fails for good. At this level a right sample fails for one seed in a
 # million; a share of active entries that is off by a thirtieth, at p = 0.057, fails for nearly all.
@@ -60,8 +62,18 @@ def training_data(data: SparseFeatures) -> Tensor:
     return torch.cat(list(data.train_dataloader()))
 
 
+def many_features(**arguments: Any) -> SparseFeatures:
+    """A small data module with too many features to be enumerated, so that it validates on a sample."""
+    return sparse_features(**{"n_features": MAX_FEATURES + 1} | arguments)
+
+
+def validation_chunks(data: SparseFeatures) -> list[Chunk]:
+    assert isinstance(data.population, Sample)
+    return data.population.chunks
+
+
 def validation_data(data: SparseFeatures) -> Tensor:
-    return torch.cat([chunk.x for chunk in data.val_dataloader()])
+    return torch.cat([chunk.x for chunk in validation_chunks(data)])
 
 
 # One draw
@@ -322,37 +334,84 @@ def test_setting_up_keeps_a_limit_that_was_asked_for() -> None:
     assert data.trainer.limit_train_batches == 3
 
 
+# The whole distribution
+
+
+@pytest.mark.parametrize("loader", ["val_dataloader", "test_dataloader"])
+def test_the_one_batch_of_validation_is_the_distribution_itself(loader: str) -> None:
+    data = SparseFeatures(n_features=4, feature_probability=0.2)
+    (population,) = getattr(data, loader)()
+    assert population == SparseDistribution.independent(4, 0.2)
+    assert len(getattr(data, loader)()) == 1
+
+
+def test_up_to_ten_features_are_enumerated_and_more_are_sampled() -> None:
+    kinds = [
+        type(SparseFeatures(n_features=n, validation_size=200).population) for n in (MAX_FEATURES, MAX_FEATURES + 1)
+    ]
+    assert kinds == [SparseDistribution, Sample]
+
+
+def test_training_on_the_population_is_the_same_weighted_nodes_at_every_step() -> None:
+    data = SparsePopulation(n_features=3, feature_probability=0.5, block_size=5)
+    blocks = list(itertools.islice(data.train_dataloader(), 2))
+    for x, weights in blocks:
+        assert x.shape[0] == 5
+        assert weights.sum().item() == pytest.approx(1, abs=1e-6)  # float32
+        assert all(torch.equal(step, blocks[0].x[0]) for step in x)
+    # E[x_i^2] = p / 3, which Gauss's rule gives exactly but for float32.
+    squares = blocks[0].weights @ blocks[0].x[0].square()
+    torch.testing.assert_close(squares, torch.full((3,), 0.5 / 3), rtol=1e-6, atol=0)
+
+
+def test_the_population_stream_ends_and_resumes_like_any_other() -> None:
+    stream = SparsePopulation(n_features=2, block_size=5).train_dataloader()
+    stream.max_steps = 12
+    blocks = iter(stream)
+    next(blocks)
+    other = SparsePopulation(n_features=2, block_size=5).train_dataloader()
+    other.max_steps = 12
+    other.load_state_dict(stream.state_dict())
+    assert [len(x) for x, _ in blocks] == [len(x) for x, _ in other] == [5, 2]
+
+
+@pytest.mark.parametrize(("field", "value"), [("n_features", MAX_FEATURES + 1), ("tolerance", 0.0), ("tolerance", 1.0)])
+def test_a_population_that_cannot_be_trained_on_is_refused(field: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=rf"^data\.{field} is {value}; it must be \S"):
+        SparsePopulation(**{field: value})
+
+
 # The fixed sample
 
 
 @pytest.mark.parametrize("feature_probability", [0.057, 0.5, 1.0])
 def test_the_weights_of_the_validation_sample_sum_to_one(feature_probability: float) -> None:
-    data = SparseFeatures(feature_probability=feature_probability, validation_size=20_000)
-    total = sum(chunk.weights.double().sum().item() for chunk in data.val_dataloader())
+    data = many_features(feature_probability=feature_probability, validation_size=20_000)
+    total = sum(chunk.weights.double().sum().item() for chunk in validation_chunks(data))
     assert total == pytest.approx(1, rel=1e-6)  # each weight is a float32, right to 6e-8
 
 
 def test_every_chunk_of_the_validation_sample_weighs_the_same() -> None:
-    data = sparse_features(validation_size=2000)
-    shares = [chunk.weights.double().sum().item() for chunk in data.val_dataloader()]
+    data = many_features(validation_size=2000)
+    shares = [chunk.weights.double().sum().item() for chunk in validation_chunks(data)]
     assert shares == pytest.approx([1 / N_VALIDATION_CHUNKS] * N_VALIDATION_CHUNKS, rel=1e-6)  # float32 weights
 
 
 def test_the_validation_sample_has_one_empty_row_a_chunk() -> None:
-    data = sparse_features(validation_size=2000)
-    assert [int((chunk.x == 0).all(dim=-1).sum()) for chunk in data.val_dataloader()] == [1] * N_VALIDATION_CHUNKS
+    data = many_features(validation_size=2000)
+    assert [int((chunk.x == 0).all(dim=-1).sum()) for chunk in validation_chunks(data)] == [1] * N_VALIDATION_CHUNKS
 
 
 def test_the_validation_sample_has_validation_size_draws() -> None:
-    data = sparse_features(feature_probability=1.0, validation_size=2000)
+    data = many_features(feature_probability=1.0, validation_size=2000)
     assert len(validation_data(data)) == 2000 + N_VALIDATION_CHUNKS  # each chunk's empty row, of weight 0
 
 
 def test_the_weighted_validation_sample_has_active_entries_in_proportion_p() -> None:
-    data = sparse_features(feature_probability=0.1, validation_size=100_000)
-    share = sum((chunk.weights @ (chunk.x > 0).to(chunk.weights)).double() for chunk in data.val_dataloader())
-    n_active = round(float(share.mean()) * 300_000)
-    assert stats.binomtest(n_active, 300_000, 0.1).pvalue > ALPHA
+    data = many_features(feature_probability=0.1, validation_size=100_000)
+    share = sum((chunk.weights @ (chunk.x > 0).to(chunk.weights)).double() for chunk in validation_chunks(data))
+    n_active = round(float(share.mean()) * 1_100_000)
+    assert stats.binomtest(n_active, 1_100_000, 0.1).pvalue > ALPHA
 
 
 @pytest.mark.parametrize("feature_probability", [0.02, 0.3, 1.0])
@@ -387,9 +446,9 @@ def test_a_sample_of_empty_rows_becomes_one_row_of_the_whole_weight() -> None:
 @pytest.mark.parametrize("other_seed", [0, 1, 2])
 def test_no_validation_example_is_a_training_example(other_seed: int) -> None:
     """Neither of the run with the same seed nor of a run with another."""
-    # At p = 1 two unrelated rows of six float32 numbers are never alike by chance.
-    data = {"n_features": 6, "feature_probability": 1.0, "validation_size": 2000}
-    validation = {tuple(row) for row in validation_data(sparse_features(**data)).tolist()}
+    # At p = 1 two unrelated rows of eleven float32 numbers are never alike by chance.
+    data = {"n_features": MAX_FEATURES + 1, "feature_probability": 1.0, "validation_size": 2000}
+    validation = {tuple(row) for row in validation_data(many_features(**data)).tolist()}
     training = training_data(sparse_features([0], max_steps=200, seed=other_seed, **data)).flatten(0, -2)
     assert validation.isdisjoint(tuple(row) for row in training.tolist())
 
@@ -401,10 +460,10 @@ def test_the_validation_sample_is_uncorrelated_with_the_training_stream() -> Non
 
 
 def test_the_validation_sample_is_the_same_at_every_call() -> None:
-    data = sparse_features([0], validation_size=200)
-    before = list(data.val_dataloader())
+    data = many_features(instance_seeds=[0], validation_size=200)
+    before = validation_chunks(data)
     training_data(data)
-    after = list(data.val_dataloader())
+    after = validation_chunks(data)
     assert all(
         torch.equal(a, b) for one, other in zip(before, after, strict=True) for a, b in zip(one, other, strict=True)
     )
@@ -412,19 +471,19 @@ def test_the_validation_sample_is_the_same_at_every_call() -> None:
 
 @pytest.mark.parametrize("other", [{}, {"stream": "independent"}, {"batch_size": 9}, {"block_size": 2}])
 def test_the_validation_sample_depends_on_the_distribution_and_the_seed_alone(other: dict[str, Any]) -> None:
-    one = sparse_features(seed=3, validation_size=200)
-    assert torch.equal(validation_data(sparse_features(seed=3, validation_size=200, **other)), validation_data(one))
+    one = many_features(seed=3, validation_size=200)
+    assert torch.equal(validation_data(many_features(seed=3, validation_size=200, **other)), validation_data(one))
 
 
 def test_another_seed_gives_another_validation_sample() -> None:
     # At p = 1 both samples have the same shape, so that only their values can differ.
-    one, other = (sparse_features(feature_probability=1.0, seed=seed, validation_size=200) for seed in (0, 1))
+    one, other = (many_features(feature_probability=1.0, seed=seed, validation_size=200) for seed in (0, 1))
     assert not torch.equal(validation_data(one), validation_data(other))
 
 
 def test_no_two_chunks_of_the_validation_sample_are_alike() -> None:
-    data = sparse_features(feature_probability=1.0, validation_size=200)
-    assert len({tuple(chunk.x.flatten().tolist()) for chunk in data.val_dataloader()}) == N_VALIDATION_CHUNKS
+    data = many_features(feature_probability=1.0, validation_size=200)
+    assert len({tuple(chunk.x.flatten().tolist()) for chunk in validation_chunks(data)}) == N_VALIDATION_CHUNKS
 
 
 # What is refused
@@ -471,5 +530,5 @@ def test_a_bad_argument_is_refused_by_name_and_value(field: str, value: Any, mon
 )
 def test_the_last_allowed_value_is_accepted(field: str, value: Any) -> None:
     data = SparseFeatures(**{"validation_size": 200, field: value})
-    assert torch.isfinite(validation_data(data)).all()
+    assert torch.isfinite(data.population.summary().x).all()
     assert torch.isfinite(next(iter(data.train_dataloader()))).all()

@@ -8,9 +8,10 @@ from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from src import objective
-from src.data import SparseFeatures
+from src.data import SparseFeatures, SparsePopulation
 from src.errors import ConfigError, NonFiniteError
 from src.model import ReLUOutputModel, ToyModel, adamw
+from src.population import CLOSED_FORM, QUADRATURE, SAMPLE, SparseDistribution
 from tests.running import SMALL_VALIDATION, fit
 
 OPTIMIZERS: dict[str, Callable[[Any], torch.optim.Optimizer]] = {
@@ -207,9 +208,9 @@ def test_recorded_losses_are_of_the_data_module_in_use() -> None:
     for p in (0.05, 0.5):
         data = SparseFeatures(feature_probability=p, validation_size=200)
         fit(model, data=data, max_steps=1)
-        x, weights = next(iter(data.val_dataloader()))
+        x, weights = data.population.summary()
         recorded.append(model.recorded_feature_losses([0]))
-        torch.testing.assert_close(recorded[-1], model.feature_losses(x, weights / weights.sum()).detach())
+        torch.testing.assert_close(recorded[-1], model.feature_losses(x.float(), weights.float()).detach())
     assert not torch.allclose(*recorded)
 
 
@@ -258,14 +259,18 @@ def test_a_bad_argument_is_refused_by_name(arguments: dict[str, Any], message: s
         ReLUOutputModel(**{"n_features": 6, **arguments})
 
 
-def test_validation_logs_the_loss_over_the_distribution() -> None:
-    model = ReLUOutputModel(n_features=6, n_instances=2)
-    data = SparseFeatures(validation_size=SMALL_VALIDATION)
+@pytest.mark.parametrize("kind", [ReLUOutputModel, LeakyModel])
+@pytest.mark.parametrize("n_features", [6, 11])
+def test_validation_logs_the_loss_over_the_distribution(kind: type[ReLUOutputModel], n_features: int) -> None:
+    model = kind(n_features=n_features, n_instances=2)
+    data = SparseFeatures(n_features=n_features, validation_size=SMALL_VALIDATION)
     trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False)
     (logged,) = trainer.validate(model, datamodule=data, verbose=False)
-    expected = model.losses_over(data.val_dataloader())
+    expected = model.losses_over(data.population)
     assert logged["val_loss"] == pytest.approx(expected.loss.mean().item(), rel=1e-6)
-    assert logged["val_loss_standard_error"] == pytest.approx(expected.standard_error.mean().item(), rel=1e-6)
+    assert logged["val_loss_error"] == pytest.approx(expected.error.mean().item(), rel=1e-6)
+    methods = {(ReLUOutputModel, 6): CLOSED_FORM, (LeakyModel, 6): QUADRATURE}
+    assert expected.method == methods.get((kind, n_features), SAMPLE)
 
 
 def test_losses_at_a_recorded_step_follow_the_weights() -> None:
@@ -285,9 +290,45 @@ def test_losses_at_a_recorded_step_are_those_of_the_chosen_instances(kind: type[
 
 
 def test_a_large_stack_is_evaluated_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = LeakyModel(n_features=6, n_instances=7)
-    data = SparseFeatures(validation_size=SMALL_VALIDATION)
-    whole = model.losses_over(data.val_dataloader())
-    monkeypatch.setattr("src.model.MAX_ENTRIES", 7 * 6 * SMALL_VALIDATION // 60)
-    for value, expected in zip(model.losses_over(data.val_dataloader()), whole, strict=True):
+    model = LeakyModel(n_features=11, n_instances=7)
+    population = SparseFeatures(n_features=11, validation_size=SMALL_VALIDATION).population
+    whole = model.losses_over(population)
+    monkeypatch.setattr("src.model.MAX_ENTRIES", 7 * 11 * SMALL_VALIDATION // 60)
+    for value, expected in zip(model.losses_over(population)[:3], whole[:3], strict=True):
         torch.testing.assert_close(value, expected)
+
+
+def test_a_variant_is_integrated_in_double_precision_and_left_as_it_was() -> None:
+    model = LeakyModel(n_features=3)
+    seen: list[torch.dtype] = []
+    model.register_buffer("offset", torch.zeros(3))
+    original = model.decode
+    model.decode = lambda h: (seen.extend([h.dtype, model.offset.dtype]), original(h))[1]  # type: ignore[method-assign]
+    before = model.W.detach().clone()
+    losses = model.losses_over(SparseDistribution.independent(3, 0.1))
+    assert set(seen) == {torch.float64}
+    assert losses.loss.dtype == torch.float64
+    assert (model.W.dtype, model.offset.dtype) == (torch.float32, torch.float32)
+    assert torch.equal(model.W, before)
+
+
+def test_a_step_on_weighted_nodes_has_the_gradient_of_their_weighted_loss() -> None:
+    nodes = SparseDistribution.independent(6, 0.2).summary()
+    x, weights = nodes.x.float(), nodes.weights.float()
+    for kind in (ReLUOutputModel, LeakyModel):
+        model = kind(n_features=6, n_instances=2)
+        losses = model.set_gradients(x, weights=weights)
+        expected = model.feature_losses(x, weights)
+        gradient = torch.autograd.grad(expected.mean(dim=-1).sum(), [model.W, model.b])
+        torch.testing.assert_close(losses, expected.detach())
+        for parameter, own in zip((model.W, model.b), gradient, strict=True):
+            torch.testing.assert_close(parameter.grad, own, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("kind", [ReLUOutputModel, LeakyModel])
+def test_training_on_the_population_lowers_its_loss(kind: type[ReLUOutputModel]) -> None:
+    data = SparsePopulation(feature_probability=0.1, tolerance=1e-2)
+    model = kind(n_features=6, n_instances=2)
+    before = model.losses_over(data.population).loss
+    fit(model, max_steps=200, data=data)
+    assert (model.losses_over(data.population).loss < before).all()
