@@ -121,7 +121,12 @@ def follow(
                 points[to] = _advance(points[at], points[before], grid[before], grid[at], grid[to], n_features)
                 on_progress(1)
         branches += [_describe(points[:, j], n_features, grid) for j in range(len(new))]
-    return sorted(branches, key=lambda branch: float(branch.loss.nan_to_num(math.inf).amin()))
+    branches.sort(key=lambda branch: float(branch.loss.nan_to_num(math.inf).amin()))
+    names = [branch.name for branch in branches]
+    for k, branch in enumerate(branches):
+        if names.count(branch.name) > 1:
+            branch.name += f" ({names[: k + 1].count(branch.name)})"
+    return branches
 
 
 def stationary_points(

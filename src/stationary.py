@@ -140,17 +140,28 @@ def nearest_stationary(
     """
     start, n_features = flatten(W, b), b.shape[1]
     point, is_stationary = search(start, n_features, distribution, reach, descend=False)
+    point = turned_towards(start, point, n_features)
     hessian = relu_derivatives(*unflatten(point, n_features), distribution).hessian
     doubtful = ~is_stationary | (spectra(unflatten(point, n_features)[0], hessian).n_negative > 0)
     rows = doubtful.nonzero().flatten()
     if len(rows):
         lower, found = search(start[rows], n_features, distribution, reach, descend=True)
+        lower = turned_towards(start[rows], lower, n_features)
         farther = (point[rows] - start[rows]).norm(dim=1) <= (lower - start[rows]).norm(dim=1)
         better = found & ~(is_stationary[rows] & farther)
         point[rows[better]] = lower[better]
         is_stationary[rows[better]] = True
     point = torch.where(is_stationary.unsqueeze(1), point, start)
     return Stationary(*unflatten(point, n_features), is_stationary)
+
+
+def turned_towards(
+    start: Float[Tensor, "instance parameter"], point: Float[Tensor, "instance parameter"], n_features: int
+) -> Float[Tensor, "instance parameter"]:
+    """The rotation or reflection of each point that is nearest to its start (Schoenemann 1966): as good a point."""
+    (W, b), (target, _) = unflatten(point, n_features), unflatten(start, n_features)
+    left, _, right = torch.linalg.svd(target @ W.mT)
+    return flatten(left @ right @ W, b)
 
 
 def search(

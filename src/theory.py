@@ -55,7 +55,9 @@ def loss_change(n_represented: float, feature_probability: float = 1.0, as_print
 
 def best_continuous_number() -> float:
     """The F, not necessarily whole, at which equation 4 is least."""
-    return float(minimize_scalar(loss_change, bounds=(4, 6), method="bounded", options={"xatol": 1e-10}).x)
+    return float(
+        minimize_scalar(lambda F: loss_change(float(F)), bounds=(4, 6), method="bounded", options={"xatol": 1e-10}).x
+    )
 
 
 # Norm and bias free, one feature active at a time.

@@ -24,7 +24,7 @@ def draw_loss_change(axes: Axes) -> None:
 
     Both are in units of what an ignored feature costs, p / 3, and negative.
     """
-    numbers = np.linspace(2, 8, 601)
+    numbers = np.linspace(2, 8, 601).tolist()
     axes.plot(numbers, [3 * loss_change(F) for F in numbers], color="0.6", linewidth=1.4)
     whole = range(2, 9)
     changes = [3 * loss_change(F) for F in whole]
@@ -91,10 +91,11 @@ def phase_figure(
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.2))
     draw_branches(above, branches, grid, losses * 3 / np.array(grid))
     draw_branches(below, branches, grid, losses / best - 1)
-    for crossing in crossings:
+    for k, crossing in enumerate(crossings):
         for axes in (above, below):
             axes.axvline(crossing.p, color="0.3", linewidth=0.8)
-        below.text(crossing.p, MOST_ABOVE * 0.99, f" {crossing.p:.4g}", fontsize=8.5, va="top", color="0.3")
+        height = MOST_ABOVE * (0.99 - 0.05 * (k % 2))  # neighbours may be close
+        below.text(crossing.p, height, f" {crossing.p:.4g}", fontsize=8.5, va="top", color="0.3")
     above.set_ylabel("loss, over that of a model without features")
     below.set(ylabel="loss above the best one's", xlabel="p, the probability that a feature is active")
     below.set_ylim(-0.005, MOST_ABOVE)
