@@ -23,7 +23,6 @@ def run_cli(folder: Path, *arguments: str, config: str | Path = "configs/hexagon
             f"--config={ROOT / config}",
             f"--trainer.logger.init_args.save_dir={folder}",
             f"--trainer.max_steps={max_steps}",
-            f"--data.validation_size={SMALL_VALIDATION}",
             *arguments,
         ]
     )
