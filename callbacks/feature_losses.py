@@ -13,7 +13,7 @@ from src.model import ToyModel
 class FeatureLosses(Recorder):
     """Charts `feature_loss` (one line a feature), `loss` (their mean) and `n_learned`.
 
-    The losses are taken on the first part of the validation sample, the same at every step and for every instance, so
+    The losses are taken on a summary of the whole distribution, the same nodes at every step and for every instance, so
     that the curves show the model move and not the batch. Of a stack that is larger than what is followed, `loss/all`
     shows the spread over all instances, on the batches that the block of steps just trained on, and `n_learned/all`
     that of the number of learned features.

@@ -80,7 +80,7 @@ def test_the_end_of_a_run_shows_its_polygon_and_the_tensorboard_command(
     assert run_cli(tmp_path) == 0
     out, err = capsys.readouterr()
     assert err == ""
-    assert re.search(r"seed 11: \w+, \d of 6 learned, Frobenius norm \d\.\d{3}, loss 0\.\d{5} ± ", out)
+    assert re.search(r"seed 11: \w+, \d of 6 learned, Frobenius norm \d\.\d{3}, loss 0\.\d{8}\n", out)
     assert re.search(r"tensorboard --logdir \S+version_0 --samples_per_plugin images=500", out.replace("\n", ""))
     assert "step 120/120" in out
     assert "⠀" in out
@@ -349,7 +349,7 @@ def test_another_optimizer_keeps_weight_decay_until_told_otherwise(tmp_path: Pat
 
 def test_without_a_subcommand_the_choices_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([]) == 2
-    assert "{fit,validate}" in capsys.readouterr().err
+    assert "{fit,validate,test}" in capsys.readouterr().err
 
 
 def test_a_refusal_without_words_is_still_one_sentence() -> None:
