@@ -12,7 +12,7 @@ from src import cli
 from src.model import ReLUOutputModel
 from src.runs import CHECKPOINT, CONFIG, LANDSCAPE, read_rows
 from src.tables import landscape_cells, landscape_markdown
-from tests.running import ROOT, run_cli, run_of
+from tests.running import ROOT, run_cli, run_of, slow
 
 CONTRACT = ["instance", "seed", "geometry", "loss", "gradient_norm", "min_eigenvalue", "n_zero_modes", "verdict"]
 
@@ -67,7 +67,7 @@ def test_a_checkpoint_outside_a_run_folder_gets_a_run_of_its_own(trained: Path, 
     ("setting", "method", "message"),
     [
         ("--data.n_features=11", "sample", "11 features are too many for the distribution to be enumerated"),
-        ("--model=tests.test_landscape.Squared", "quadrature", "Squared has no closed form"),
+        slow("--model=tests.test_landscape.Squared", "quadrature", "Squared has no closed form"),
     ],
 )
 def test_what_has_no_certificate_has_its_loss_with_its_error_and_says_so(

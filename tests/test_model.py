@@ -330,5 +330,5 @@ def test_training_on_the_population_lowers_its_loss(kind: type[ReLUOutputModel])
     data = SparsePopulation(feature_probability=0.1, tolerance=1e-2)
     model = kind(n_features=6, n_instances=2)
     before = model.losses_over(data.population).loss
-    fit(model, max_steps=200, data=data)
+    fit(model, max_steps=50, data=data)
     assert (model.losses_over(data.population).loss < before).all()

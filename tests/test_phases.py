@@ -21,7 +21,7 @@ from src.runs import (
 from src.stationary import MINIMUM, search, unflatten
 from tests.running import slow
 
-GRID = probabilities(0.05, 0.3, 6)
+GRID = probabilities(0.05, 0.3, 3)
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +119,8 @@ def test_the_theory_command_writes_its_tables_and_its_picture(
     assert "4.4906" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("n_features", [3, slow(5)])
+@pytest.mark.slow
+@pytest.mark.parametrize("n_features", [3, 5])
 def test_the_phases_command_writes_its_tables_and_its_picture(
     n_features: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
