@@ -15,13 +15,14 @@ from torch import Tensor
 
 from src.errors import ConfigError, require
 from src.memory import require_memory
-from src.population import MAX_FEATURES, Chunk, Sample, SparseDistribution, quadrature_nodes
+from src.population import MAX_FEATURES, Chunk, Sample, SparseDistribution, n_quadrature_nodes, quadrature_nodes
 
 # What a random stream is for, which keeps the streams of one seed apart.
 TRAINING, VALIDATION, INSTANCE, DONORS, COLUMNS = range(5)
 N_VALIDATION_CHUNKS = 20  # independent parts of the validation sample; their spread gives its standard error
 N_SEEDS = 2**32  # what torch's CPU generator tells apart
 DRAW_COPIES = 2  # of a block while it is drawn: its instances one by one, and their stack
+MAX_TRAINING_NODES = 2**20
 ENDLESS = 2**40  # a number of blocks that no run reaches
 
 
@@ -261,11 +262,13 @@ class SparsePopulation(SparseFeatures):
         super().__init__(n_features, feature_probability, block_size=block_size)
         require(n_features <= MAX_FEATURES, "data.n_features", n_features, f"at most {MAX_FEATURES}, to be enumerated")
         require(0 < tolerance < 1, "data.tolerance", tolerance, "between 0 and 1")
+        self.distribution = SparseDistribution.independent(n_features, feature_probability)
+        n_nodes = n_quadrature_nodes(self.distribution, tolerance)
+        allowed = f"larger: it asks for {n_nodes:,} nodes a step, and at most {MAX_TRAINING_NODES:,} are reasonable"
+        require(n_nodes <= MAX_TRAINING_NODES, "data.tolerance", tolerance, allowed)
         self.tolerance = tolerance
 
     def train_dataloader(self) -> PopulationStream:
-        x, weights = quadrature_nodes(
-            SparseDistribution.independent(self.n_features, self.feature_probability), self.tolerance
-        )
+        x, weights = quadrature_nodes(self.distribution, self.tolerance)
         max_steps = self.trainer.max_steps if self.trainer else -1
         return PopulationStream(Chunk(x.float(), weights.float()), self.block_size, max_steps)

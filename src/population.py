@@ -161,6 +161,13 @@ def quadrature_nodes(distribution: SparseDistribution, tolerance: float) -> Chun
     return Chunk(torch.cat([x for x, _ in chunks]), torch.cat([weights for _, weights in chunks]))
 
 
+def n_quadrature_nodes(distribution: SparseDistribution, tolerance: float) -> int:
+    """How many nodes `quadrature_nodes` has."""
+    n, points = distribution.n_features, [1, *quadrature_points(distribution, tolerance)]
+    sizes = enumerate(distribution.size_probabilities)
+    return sum(math.comb(n, size) * points[size] ** size for size, probability in sizes if probability > 0)
+
+
 def _nodes(distribution: SparseDistribution, size: int, n_points: int) -> Iterator[Chunk]:
     """The part of the distribution with so many active features, by the product rule on each cube."""
     n, probability = distribution.n_features, distribution.size_probabilities[size]

@@ -26,6 +26,7 @@ from src.runs import (
     LOSS_CHANGE_PICTURE,
     PHASES,
     PHASES_PICTURE,
+    make_folder,
     write_rows,
     write_whole,
 )
@@ -207,6 +208,7 @@ def main(args: Sequence[str] | None = None) -> int:
     console = Console()
     try:
         options = _parse(args)
+        make_folder(options.out)
         if options.command == "theory":
             theory(options.out, console)
         else:

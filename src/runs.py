@@ -39,6 +39,8 @@ import safetensors.torch
 from lightning import Trainer
 from torch import Tensor
 
+from src.errors import ConfigError
+
 CENSUS = "census.csv"
 CHECKPOINT = "checkpoints/last.ckpt"
 POLYGONS = "polygons.png"
@@ -61,6 +63,18 @@ def run_folder(trainer: Trainer) -> Path:
     folder = Path(trainer.log_dir or trainer.default_root_dir)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def make_folder(out: Path) -> None:
+    """Make the folder that `--out` names.
+
+    Raises:
+        ConfigError: if it cannot be made.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"--out is {out}; it must be a folder that can be made: {error.strerror}.") from None
 
 
 def run_of_checkpoint(checkpoint: Path) -> Path | None:

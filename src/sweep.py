@@ -31,7 +31,7 @@ from src.errors import Arguments, ConfigError, require
 from src.figures import png
 from src.rate_figures import rate_grid_figure, rates_figure
 from src.rates import Rate, rate, rates
-from src.runs import AGREEMENT, CENSUS, FINISHED, RATES, RATES_PICTURE, read_rows, write_rows, write_whole
+from src.runs import AGREEMENT, CENSUS, FINISHED, RATES, RATES_PICTURE, make_folder, read_rows, write_rows, write_whole
 from src.tables import agreement_rows, geometry_rows, geometry_table
 
 N_PAIRS = 10  # of cells up to which their agreement is printed; the file has all
@@ -210,13 +210,6 @@ def _stoppable() -> Iterator[None]:
         restore()
 
 
-def _make_folder(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"--out is {out}; it must be a folder that can be made: {error.strerror}.") from None
-
-
 def _parse(args: list[str] | None) -> tuple[argparse.Namespace, list[str]]:
     """The sweep's own options, and what is for every cell."""
     parser = Arguments("python -m src.sweep", description=__doc__, allow_abbrev=False, epilog=EPILOG)
@@ -242,7 +235,7 @@ def main(args: list[str] | None = None, engine: Engine = run_local) -> int:
         with _stoppable():
             options, arguments = _parse(args)
             out, cells = cells_of(arguments, parse_grid(options.grid), options.shards, options.out)
-            _make_folder(out)
+            make_folder(out)
             return sweep(out, cells, options.jobs, engine)
     except (ConfigError, MisconfigurationException) as error:
         print(f"error: {error}", file=sys.stderr)

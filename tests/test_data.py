@@ -375,7 +375,9 @@ def test_the_population_stream_ends_and_resumes_like_any_other() -> None:
     assert [len(x) for x, _ in blocks] == [len(x) for x, _ in other] == [5, 2]
 
 
-@pytest.mark.parametrize(("field", "value"), [("n_features", MAX_FEATURES + 1), ("tolerance", 0.0), ("tolerance", 1.0)])
+@pytest.mark.parametrize(
+    ("field", "value"), [("n_features", MAX_FEATURES + 1), ("tolerance", 0.0), ("tolerance", 1.0), ("tolerance", 1e-9)]
+)
 def test_a_population_that_cannot_be_trained_on_is_refused(field: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=rf"^data\.{field} is {value}; it must be \S"):
         SparsePopulation(**{field: value})

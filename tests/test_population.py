@@ -16,6 +16,7 @@ from src.population import (
     PopulationLosses,
     SparseDistribution,
     integrate,
+    n_quadrature_nodes,
     quadrature_nodes,
     relu_derivatives,
     relu_losses,
@@ -256,6 +257,7 @@ def test_nodes_have_the_distributions_moments(p: float) -> None:
     x, weights = quadrature_nodes(SparseDistribution.independent(4, p), 1e-2)
     assert weights.sum().item() == pytest.approx(1, rel=1e-12)
     assert (weights > 0).all()
+    assert len(x) == n_quadrature_nodes(SparseDistribution.independent(4, p), 1e-2)
     expected = torch.full((4, 4), p * p / 4, dtype=torch.float64).fill_diagonal_(p / 3)
     torch.testing.assert_close(x.T @ (weights.unsqueeze(1) * x), expected, rtol=1e-12, atol=0)
 
