@@ -288,7 +288,7 @@ class ToyModel(LightningModule):
         """
         if not isinstance(population, Sample):
             with _in_float64(self):
-                return integrate(self._weighted_losses, population)
+                return integrate(lambda x, weights: self._weighted_losses(x.to(self.W), weights.to(self.W)), population)
         metric = PopulationLoss(self.n_instances, self.n_features).to(self.device)
         for chunk in population.chunks:
             weights = chunk.weights.to(self.W)

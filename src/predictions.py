@@ -35,6 +35,7 @@ from src.theory import (
     MAX_VERTICES,
     CriticalPoint,
     best_continuous_number,
+    best_critical_point,
     best_norm_and_bias,
     loss_change,
     polygon_cost,
@@ -90,11 +91,11 @@ def theory(out: Path, console: Console) -> None:
     points = []
     for n in FEATURE_NUMBERS:
         own = [CriticalPoint(k, n, n - k) for k in range(4, min(n, MAX_VERTICES) + 1)]
-        best = min(own, key=lambda point: point.loss)
-        cells = [f"[bold green]{p.loss:.5f}[/]" if p is best else f"{p.loss:.5f}" for p in own]
+        best = best_critical_point(n)
+        cells = [f"[bold green]{p.loss:.5f}[/]" if p == best else f"{p.loss:.5f}" for p in own]
         losses.add_row(str(n), *cells)
         points += [
-            {"n_features": n, "point": p.name, "loss": p.loss, "stability": p.stability, "is_best": p is best}
+            {"n_features": n, "point": p.name, "loss": p.loss, "stability": p.stability, "is_best": p == best}
             for p in own
         ]
     console.print(losses)
