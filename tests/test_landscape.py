@@ -54,6 +54,7 @@ def test_the_certificates_join_the_run_that_the_checkpoint_is_from(
     assert b"| geometry | verdict |" in text.tensor_proto.string_val[0]
 
 
+@pytest.mark.slow
 def test_a_checkpoint_outside_a_run_folder_gets_a_run_of_its_own(trained: Path, tmp_path: Path) -> None:
     shutil.copy(trained / CHECKPOINT, tmp_path / "some.ckpt")
     save_dir = f"--trainer.logger.init_args.save_dir={tmp_path / 'logs'}"
