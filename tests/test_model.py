@@ -327,8 +327,8 @@ def test_a_step_on_weighted_nodes_has_the_gradient_of_their_weighted_loss() -> N
 
 @pytest.mark.parametrize("kind", [ReLUOutputModel, LeakyModel])
 def test_training_on_the_population_lowers_its_loss(kind: type[ReLUOutputModel]) -> None:
-    data = SparsePopulation(feature_probability=0.1, tolerance=1e-2)
-    model = kind(n_features=6, n_instances=2)
+    data = SparsePopulation(n_features=3, feature_probability=0.1, tolerance=1e-2)
+    model = kind(n_features=3, n_instances=2)
     before = model.losses_over(data.population).loss
     fit(model, max_steps=50, data=data)
     assert (model.losses_over(data.population).loss < before).all()
