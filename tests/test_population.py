@@ -81,6 +81,22 @@ def test_the_closed_form_is_that_of_rational_arithmetic(smallest: float, p: str)
         assert losses.feature_losses[instance].tolist() == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.parametrize("p", ["1/20", "1/3", "1"])
+@pytest.mark.parametrize("largest", [3e-2, 9e-3, 2.9e-3, 9.9e-4, 1e-5])
+def test_the_error_of_a_nearly_perfect_model_is_covered_too(largest: float, p: str) -> None:
+    """Columns almost orthogonal, their products below one threshold, between the two, or above both."""
+    generator, n = torch.Generator().manual_seed(0), 3
+    for _ in range(10):
+        products = largest * (2 * torch.rand(n, n, generator=generator, dtype=torch.float64) - 1)
+        W = torch.linalg.cholesky((products.triu(1) + products.triu(1).T).fill_diagonal_(1)).T
+        b = largest * (torch.rand(n, generator=generator, dtype=torch.float64) - 0.5)
+        losses = relu_losses(W.unsqueeze(0), b.unsqueeze(0), SparseDistribution.independent(n, float(Fraction(p))))
+        G = [[Fraction(g) for g in row] for row in (W.T @ W).tolist()]
+        biases = [Fraction(value) for value in b.tolist()]
+        expected = sum(exact_feature_loss(G[i], biases[i], i, Fraction(p)) for i in range(n)) / n
+        assert abs(float(Fraction(losses.loss.item()) - expected)) <= losses.error.item()
+
+
 @pytest.mark.parametrize("n_hidden", [1, 2, 3])
 @pytest.mark.parametrize("n_features", [1, 2, 6])
 def test_the_closed_form_is_the_mean_of_a_large_sample(n_features: int, n_hidden: int) -> None:
