@@ -248,7 +248,7 @@ class SparsePopulation(SparseFeatures):
     Args:
         n_features: entries of an example, up to 10.
         feature_probability: p, the probability that a feature is active, in (0, 1].
-        tolerance: relative accuracy of the loss, about; the cost of a step grows as its square root, or faster.
+        tolerance: relative accuracy of the loss, about; the smaller, the more nodes.
         block_size: optimizer steps that one Lightning batch carries.
     """
 

@@ -15,7 +15,7 @@ a function of row i of G and b_i alone. Integrating a power of z_+ along one x_j
     int_0^1 (c + a t)_+^r / r! dt = ((c + a)_+^(r+1) - c_+^(r+1)) / ((r+1)! a),
 
 leaves a sum over the corners of the cube, and the kink of the ReLU is met exactly. (These are the box splines of
-de Boor, Hoellig and Riemenschneider 1993, "Box Splines", chapter I.) Where a_j is too small to divide by, z hardly
+de Boor, Hoellig and Riemenschneider 1993, "Box Splines".) Where a_j is too small to divide by, z hardly
 varies along x_j, and two Gauss nodes take the place of the two corners. For b_i > 0 the corners are those of -z, since
 z_+ = z + (-z)_+: then what is summed is no larger than the distance past the kink.
 

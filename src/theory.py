@@ -3,7 +3,7 @@
 The post (January 2025, its Figures 3 to 6) represents F features by unit vectors at equal angles with zero bias and
 asks what each costs. `CriticalPoint` drops the two assumptions: in the loss with one active feature at a time a regular
 polygon whose norm and bias are solved for is a stationary point (Chen et al. 2023, "Dynamical versus Bayesian Phase
-Transitions in a Toy Model of Superposition", arXiv 2310.06301, section 3).
+Transitions in a Toy Model of Superposition", arXiv 2310.06301).
 """
 
 import math
