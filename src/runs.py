@@ -79,7 +79,8 @@ def make_folder(out: Path) -> None:
 
 def run_of_checkpoint(checkpoint: Path) -> Path | None:
     """The run folder that a checkpoint is in; None if it lies elsewhere."""
-    folder = checkpoint.resolve().parent.parent
+    checkpoint = checkpoint.resolve()
+    folder = checkpoint.parent.parent
     return folder if checkpoint.parent.name == Path(CHECKPOINT).parent.name and (folder / CONFIG).is_file() else None
 
 
