@@ -31,7 +31,7 @@ class Certificates(NamedTuple):
 
     Attributes:
         loss, loss_error, gradient_norm: at the given weights.
-        W, b: the nearest stationary point, if one was found, with
+        W, b: a stationary point near by, if one was found (not always the nearest: see `nearest_stationary`), with
         distance: from the given weights, and
         stationary_loss, stationary_gradient_norm: there.
         eigenvalues: of the Hessian there, ascending, without those of rotations.

@@ -18,7 +18,7 @@ STATIONARY = (MINIMUM, SADDLE, DEGENERATE)
 LANDSCAPE_HEADINGS = ("geometry", "verdict", "count", "loss", "least curvature", "zero modes", "distance")
 LANDSCAPE_CAPTION = (
     "Geometry is that of the weights; verdict, loss and curvature (the smallest eigenvalue of the Hessian that is not "
-    "zero) are those of the nearest stationary point, as far from the weights as `distance` says (median, largest). "
+    "zero) are those of a stationary point near by, as far from the weights as `distance` says (median, largest). "
     "Zero modes: all, and those of rotations."
 )
 CAPTION = (
