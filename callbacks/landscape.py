@@ -27,7 +27,7 @@ class Landscape(Callback):
         instance, seed, name      who it is, and what the model says of it (`instance_columns`)
         geometry                  as in the census, of the checkpoint's weights
         loss, gradient_norm       population loss, mean over features, and the norm of its gradient, at those weights
-        min_eigenvalue            the smallest that is not zero, of the Hessian at the nearest stationary point
+        min_eigenvalue            the smallest that is not zero, of the Hessian at a stationary point near by
         n_zero_modes              zero eigenvalues, those of rotations among them
         verdict                   minimum, saddle, degenerate or not stationary
         loss_error, loss_method   of the loss; a sample's has a standard error

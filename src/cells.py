@@ -16,7 +16,7 @@ import yaml
 
 from src import cli
 from src.errors import ConfigError, require
-from src.runs import CENSUS, CHECKPOINT, CONFIG, FINISHED, read_rows
+from src.runs import CENSUS, CHECKPOINT, FINISHED, flat_settings, read_rows, read_settings
 
 LONGEST_NAME = 100  # characters of a folder
 # What says only where a run begins and where it goes.
@@ -75,30 +75,11 @@ class Cell:
 
     def refuse_another_run(self) -> None:
         """Raise a `ConfigError` if the folder holds a run with other settings."""
-        path = self.folder / CONFIG
-        try:
-            found = yaml.safe_load(path.read_text()) if path.is_file() else None
-        except (yaml.YAMLError, UnicodeDecodeError):
-            found = None
-        if not isinstance(found, dict):  # no run, or one cut off while it wrote this file
-            return
-        old, new = _settings(found), _settings(self.config)
-        for key in sorted(old.keys() | new.keys()):
-            if old.get(key) != new.get(key):
+        old, new = read_settings(self.folder), flat_settings(self.config)
+        for key in sorted(old.keys() | new.keys()) if old else []:
+            if key not in PLACE and old.get(key) != new.get(key):
                 found_it = f"a folder where {self.folder.relative_to(self.folder.parents[1])} has {key} {old.get(key)}"
                 raise ConfigError(f"--out is {found_it}; it must be another, or {key} {old.get(key)}.")
-
-
-def _settings(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A configuration as one level of dotted keys, without `PLACE`."""
-    flat: dict[str, Any] = {}
-    for name, value in config.items():
-        key = prefix + name
-        if isinstance(value, dict) and value:
-            flat.update(_settings(value, f"{key}."))
-        elif key not in PLACE:
-            flat[key] = value
-    return flat
 
 
 class _DryRun(cli.ToyCLI):

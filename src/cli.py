@@ -21,14 +21,15 @@ from pathlib import Path
 from typing import NoReturn
 
 import torch
+import yaml
 from lightning import LightningDataModule
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from src.errors import ConfigError, NonFiniteError
+from src.errors import ConfigError, NonFiniteError, require
 from src.model import ToyModel
-from src.runs import run_of_checkpoint
+from src.runs import flat_settings, read_settings, run_of_checkpoint
 
 if _was_enabled:
     gc.enable()
@@ -36,6 +37,9 @@ if _was_enabled:
 # Lines of a parser's message that say only what it was about to try.
 BOILERPLATE = '(Parser key "|Does not validate|Subtypes:|Errors:|Expected a <class .NoneType.>|Given value)'
 PARALLEL_FROM = 2**16  # entries of a step's x' from which a second thread pays
+SAVED = {"state_dict", "pytorch-lightning_version"}  # in every checkpoint, and looked for by Lightning
+# What `test` may have otherwise than the run: it ends in the same weights, and the same distribution.
+ONLY_TRAINING = ("model.init_args.optimizer", "model.init_args.lr_scheduler", "data.init_args.batch_size")
 DEFAULTS = Path(__file__).parent.parent / "configs" / "defaults.yaml"
 
 
@@ -76,8 +80,11 @@ class ToyCLI(LightningCLI):
             raise ConfigError(f"ckpt_path is {path}; it must be an existing checkpoint file.")
         try:
             super()._parse_ckpt_path()
+            is_checkpoint = path is None or torch.load(path, map_location="cpu", weights_only=True).keys() >= SAVED
         except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, AttributeError, TypeError, ValueError):
             raise ConfigError(f"ckpt_path is {path}; it must be a checkpoint, with tensors only.") from None
+        if not is_checkpoint:
+            raise ConfigError(f"ckpt_path is {path}; it must be the checkpoint of a fit.")
 
     def instantiate_classes(self) -> None:
         self._return_to_the_run()
@@ -94,13 +101,23 @@ class ToyCLI(LightningCLI):
         folder = run_of_checkpoint(Path(config.ckpt_path)) if config is not None else None
         if config is None or folder is None:
             return
-        logger = config.trainer.logger
-        if not str(getattr(logger, "class_path", "")).endswith("TensorBoardLogger"):
-            return
+        self._refuse_another_configuration(folder)
         self.save_config_callback = None
-        place = {"save_dir": str(folder.parent.parent), "name": folder.parent.name, "version": folder.name}
-        for name, value in place.items():
-            logger.init_args[name] = value
+        logger = config.trainer.logger
+        if str(getattr(logger, "class_path", "")).endswith("TensorBoardLogger"):
+            place = {"save_dir": str(folder.parent.parent), "name": folder.parent.name, "version": folder.name}
+            for name, value in place.items():
+                logger.init_args[name] = value
+        else:
+            config.trainer.default_root_dir = str(folder)
+
+    def _refuse_another_configuration(self, folder: Path) -> None:
+        """Raise a `ConfigError` if the run in this folder had other models or other data."""
+        old = read_settings(folder)
+        new = flat_settings(yaml.safe_load(self._parser("test").dump(self.config["test"], skip_none=False)))
+        for key in sorted(old.keys() & new.keys()):
+            if key.startswith(("model.", "data.")) and not key.startswith(ONLY_TRAINING):
+                require(old[key] == new[key], key, new[key], f"{old[key]}, as in the run of the checkpoint")
 
     def _run_subcommand(self, subcommand: str) -> None:
         try:

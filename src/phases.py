@@ -55,7 +55,7 @@ class Crossing:
     """Where the best geometry changes.
 
     Attributes:
-        p: where the two have the same loss.
+        p: where the two have the same loss; NaN if one of them ends before.
         below, above: the branch that is best for smaller, and for larger p.
     """
 
@@ -233,17 +233,29 @@ def crossings(branches: Sequence[Branch], n_features: int, grid: Sequence[float]
         if below == above:
             continue
         pair = branches[below], branches[above]
-        points = torch.stack(
-            [branch.points[k] if not branch.loss[k].isnan() else branch.points[k + 1] for branch in pair]
-        )
 
-        def difference(log_p: float, points: Tensor = points) -> float:
-            distribution = SparseDistribution.independent(n_features, math.exp(log_p))
-            found, _ = search(points, n_features, distribution, START_REACH, descend=False)
-            loss = relu_derivatives(*unflatten(found, n_features), distribution).loss
-            return float(loss[0] - loss[1])
+        def difference(log_p: float, pair: tuple[Branch, Branch] = pair, k: int = k) -> float:
+            first, second = (_loss_between(branch, k, grid, math.exp(log_p), n_features) for branch in pair)
+            if math.isnan(first - second):
+                raise _NoSuchPointError
+            return first - second
 
-        ends = math.log(grid[k]), math.log(grid[k + 1])
-        values = [difference(end) for end in ends]
-        p = math.exp(brentq(difference, *ends, xtol=1e-9)) if values[0] * values[1] < 0 else math.nan
+        try:
+            p = math.exp(brentq(difference, math.log(grid[k]), math.log(grid[k + 1]), xtol=1e-9))
+        except (_NoSuchPointError, ValueError):  # ValueError: the same one has less loss at both ends
+            p = math.nan
         yield Crossing(p, pair[0].name, pair[1].name)
+
+
+class _NoSuchPointError(Exception):
+    """A branch has ended."""
+
+
+def _loss_between(branch: Branch, k: int, grid: Sequence[float], p: float, n_features: int) -> float:
+    """A branch's loss at p, between grid[k] and grid[k + 1], continued from an end where it exists; NaN if it ends."""
+    at, before = (k, max(k - 1, 0)) if branch.verdicts[k] else (k + 1, min(k + 2, len(grid) - 1))
+    point = _advance(branch.points[[at]], branch.points[[before]], grid[before], grid[at], p, n_features)
+    if point.isnan().any():
+        return math.nan
+    distribution = SparseDistribution.independent(n_features, p)
+    return float(relu_derivatives(*unflatten(point, n_features), distribution).loss)

@@ -233,10 +233,13 @@ def integrate(
     while True:
         losses = sum(parts.values(), torch.zeros(()))
         loss, error = losses.mean(dim=1), sum(changes.values(), torch.zeros(()))
-        shares = {size: float((changes[size] / loss).max()) for size in sizes if is_allowed(size)}
+        known = loss.isfinite()  # more nodes tell nothing of the others
+        relative = {size: torch.where(known, changes[size] / loss, 0) for size in sizes if is_allowed(size)}
+        shares = {size: float(own.max()) for size, own in relative.items()}
+        is_met = (~known | (error <= tolerance * loss)).all()
         if unknown:
             size = unknown.pop()
-        elif bool((error <= tolerance * loss).all()) or max(shares.values(), default=0.0) * len(sizes) <= tolerance:
+        elif is_met or max(shares.values(), default=0.0) * len(sizes) <= tolerance:
             return PopulationLosses(losses, loss, error, QUADRATURE)
         else:
             size = max(shares, key=shares.__getitem__)

@@ -135,12 +135,13 @@ def phases(out: Path, console: Console, n_features: int, low: float, high: float
     write_rows(out / PHASES, rows)
     if changes:
         write_rows(out / CROSSINGS, [vars(change) for change in changes])
+    else:
+        (out / CROSSINGS).unlink(missing_ok=True)  # of an earlier grid
     write_whole(out / PHASES_PICTURE, png(phase_figure(branches, changes, grid, n_features)))
     console.print(phase_table(branches, changes, grid, n_features))
     for change in changes:
-        console.print(
-            f"p = {change.p:.4g}: below it the best is [bold]{change.below}[/], above it [bold]{change.above}[/]"
-        )
+        where = "between two points of the grid" if math.isnan(change.p) else f"p = {change.p:.4g}"
+        console.print(f"{where}: below it the best is [bold]{change.below}[/], above it [bold]{change.above}[/]")
     console.print(f"tables and picture: {out}", soft_wrap=True)
 
 
@@ -153,13 +154,15 @@ def phase_table(
     )
     bounds = [grid[0], *(change.p for change in changes), grid[-1]]
     names = [changes[0].below, *(change.above for change in changes)] if changes else [best_name(branches)]
-    best = {name: f"{a:.4g} to {z:.4g}" for name, a, z in zip(names, bounds, bounds[1:], strict=False)}
+    best: dict[str, list[str]] = {}
+    for name, a, z in zip(names, bounds, bounds[1:], strict=True):
+        best.setdefault(name, []).append(f"{a:.4g} to {z:.4g}")
     stable = [branch for branch in branches if MINIMUM in branch.verdicts]
     for branch in stable:
         exists = p_ranges(branch.verdicts, grid)
         minimum = p_ranges([verdict if verdict == MINIMUM else "" for verdict in branch.verdicts], grid)
-        table.add_row(branch.name, exists, minimum, best.get(branch.name, ""))
-    table.caption = f"{len(branches) - len(stable)} more are saddles wherever they exist."
+        table.add_row(branch.name, exists, minimum, ", ".join(best.get(branch.name, [])))
+    table.caption = f"{len(branches) - len(stable)} more are nowhere a minimum."
     return table
 
 

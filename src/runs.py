@@ -36,6 +36,7 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+import yaml
 from lightning import Trainer
 from torch import Tensor
 
@@ -82,6 +83,27 @@ def run_of_checkpoint(checkpoint: Path) -> Path | None:
     checkpoint = checkpoint.resolve()
     folder = checkpoint.parent.parent
     return folder if checkpoint.parent.name == Path(CHECKPOINT).parent.name and (folder / CONFIG).is_file() else None
+
+
+def flat_settings(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A configuration as one level of dotted keys."""
+    flat: dict[str, Any] = {}
+    for name, value in config.items():
+        if isinstance(value, dict) and value:
+            flat.update(flat_settings(value, f"{prefix}{name}."))
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def read_settings(folder: Path) -> dict[str, Any]:
+    """`flat_settings` of a run's configuration; empty where there is no run, or one cut off while it wrote them."""
+    path = folder / CONFIG
+    try:
+        found = yaml.safe_load(path.read_text()) if path.is_file() else None
+    except (yaml.YAMLError, UnicodeDecodeError):
+        found = None
+    return flat_settings(found) if isinstance(found, dict) else {}
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -1,7 +1,7 @@
 """Where a trained ReLU output model is in the landscape of its population loss: at a minimum, a saddle, or neither.
 
 A run that ends is near a stationary point, not at one: the optimizer takes noisy steps and weight decay pulls. So the
-nearest stationary point is solved for, and the spectrum of the Hessian there gives the verdict. Rotating the hidden
+stationary point near by is solved for, and the spectrum of the Hessian there gives the verdict. Rotating the hidden
 space changes no reconstruction: each of its m (m - 1) / 2 planes is a direction without curvature wherever W spans it,
 and is set apart from the others, so that one more flat direction shows.
 """
@@ -116,7 +116,7 @@ def unflatten(
     return W.reshape(len(W), W.shape[1] // n_features, n_features), point[:, -n_features:]
 
 
-# The nearest stationary point.
+# A stationary point near by.
 
 
 class Stationary(NamedTuple):

@@ -1,5 +1,6 @@
 """Figures of what theory predicts, drawn from arrays: what features cost, and which geometry is best at which p."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -91,7 +92,7 @@ def phase_figure(
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.2))
     draw_branches(above, branches, grid, losses * 3 / np.array(grid))
     draw_branches(below, branches, grid, losses / best - 1)
-    for k, crossing in enumerate(crossings):
+    for k, crossing in enumerate(crossing for crossing in crossings if not math.isnan(crossing.p)):
         for axes in (above, below):
             axes.axvline(crossing.p, color="0.3", linewidth=0.8)
         height = MOST_ABOVE * (0.99 - 0.05 * (k % 2))  # neighbours may be close

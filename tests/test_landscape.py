@@ -54,6 +54,25 @@ def test_the_certificates_join_the_run_that_the_checkpoint_is_from(
     assert b"| geometry | verdict |" in text.tensor_proto.string_val[0]
 
 
+def test_other_settings_than_the_runs_are_refused(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert certify(trained / CHECKPOINT, "--model.n_instances=2", "--data.feature_probability=0.1") == 2
+    refusal = "data.init_args.feature_probability is 0.1; it must be 0.057, as in the run of the checkpoint."
+    assert capsys.readouterr().err == f"error: {refusal}\n"
+
+
+def test_without_tensorboard_the_certificates_still_join_the_run(trained: Path) -> None:
+    (trained / LANDSCAPE).unlink(missing_ok=True)
+    assert certify(trained / CHECKPOINT, "--model.n_instances=2", "--trainer.logger=false") == 0
+    assert (trained / LANDSCAPE).is_file()
+
+
+def test_a_file_of_tensors_that_is_no_checkpoint_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save({"W": torch.zeros(2)}, tmp_path / "some.ckpt")
+    assert certify(tmp_path / "some.ckpt") == 2
+    wanted = f"error: ckpt_path is {tmp_path / 'some.ckpt'}; it must be the checkpoint of a fit.\n"
+    assert capsys.readouterr().err == wanted
+
+
 @pytest.mark.slow
 def test_a_checkpoint_outside_a_run_folder_gets_a_run_of_its_own(trained: Path, tmp_path: Path) -> None:
     shutil.copy(trained / CHECKPOINT, tmp_path / "some.ckpt")

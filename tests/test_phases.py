@@ -103,6 +103,16 @@ def test_a_crossing_is_where_the_losses_are_equal() -> None:
     assert float(losses[0]) == pytest.approx(float(losses[1]), rel=1e-8)
 
 
+@pytest.mark.slow
+def test_a_coarse_grid_gives_the_crossing_of_a_fine_one() -> None:
+    found = []
+    for n_points in (5, 21):
+        grid = probabilities(0.3, 1.0, n_points)
+        found += [crossing.p for crossing in crossings(follow(4, grid), 4, grid)]
+    assert len(found) == 2
+    assert found[0] == pytest.approx(found[1], rel=1e-6)
+
+
 # The command
 
 

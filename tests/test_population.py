@@ -38,6 +38,14 @@ def of_model(W: Tensor, b: Tensor, distribution: SparseDistribution) -> Populati
     return integrate(lambda x, weights: objective.losses_alone(W, b, x, weights), distribution)
 
 
+def test_a_model_with_weights_that_are_not_numbers_does_not_hold_up_the_others() -> None:
+    W, b = random_model(2, 3)
+    W[0] = math.nan
+    losses = of_model(W, b, SparseDistribution.independent(3, 0.1))
+    assert losses.loss.isfinite().tolist() == [False, True]
+    assert float(losses.error[1]) <= 1e-6 * float(losses.loss[1])
+
+
 def exact_feature_loss(row: list[Fraction], bias: Fraction, i: int, p: Fraction) -> Fraction:
     """E[(x_i - ReLU(z))^2] in rational arithmetic: every support, every corner, no entry of the row zero."""
     n, total = len(row), Fraction(0)
