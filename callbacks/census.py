@@ -11,6 +11,7 @@ from rich.text import Text
 
 from callbacks.recorder import N_FOLLOWED
 from src.charts import charts_of
+from src.data import FiniteFeatures
 from src.geometry import Polygons, angles_to_learned, find_polygons
 from src.model import ToyModel
 from src.population import SAMPLE, PopulationLosses
@@ -22,7 +23,7 @@ from src.terminal import polygon_text
 N_LISTED_FEATURES = 12  # of a model with more, no single feature is listed
 
 # TensorBoard's table shows the first five settings by name until more are chosen, so there are few.
-DATA_SETTINGS = ("n_features", "feature_probability", "batch_size", "seed", "stream")
+DATA_SETTINGS = ("n_features", "feature_probability", "n_examples", "batch_size", "seed", "stream")
 OPTIMIZER_SETTINGS = ("lr", "momentum", "weight_decay")
 
 
@@ -45,6 +46,7 @@ class Census(Callback):
         unlearned_angle           their angles from the nearest learned column in degrees, in the same order
         geometry_count, _share, _share_low, _share_high
                                   how many of the census ended in this geometry, their share, and its interval
+        training_loss             only with a finite training set: the loss on it, mean over features
     """
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -56,8 +58,12 @@ class Census(Callback):
 
     def _take(self, trainer: Trainer, model: ToyModel) -> None:
         polygons = find_polygons(model.W.cpu())
-        losses = model.losses_over(trainer.datamodule.population)  # type: ignore[attr-defined]
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        losses = model.losses_over(data.population)
         rows = census_rows(model, polygons, losses)
+        if isinstance(data, FiniteFeatures) and data.n_examples is not None:
+            training_losses = model.weighted_losses(data.examples.to(model.W)).mean(dim=1).tolist()
+            rows = [{**row, "training_loss": loss} for row, loss in zip(rows, training_losses, strict=True)]
         path = write_rows(run_folder(trainer) / CENSUS, rows)
         self._log_hyperparameters(trainer, model, rows)
 
@@ -94,7 +100,7 @@ class Census(Callback):
             "max_steps": trainer.max_steps,
             "optimizer": type(optimizer).__name__,
             **{name: optimizer.defaults[name] for name in OPTIMIZER_SETTINGS if name in optimizer.defaults},
-            **{name: data[name] for name in DATA_SETTINGS if name in data},
+            **{name: data[name] for name in DATA_SETTINGS if data.get(name) is not None},
         }
         outcome = {
             f"final/{name}": sum(row[name] for row in rows) / len(rows)

@@ -5,7 +5,7 @@ from typing import Any
 from lightning import LightningModule, Trainer
 
 from callbacks.recorder import Recorder
-from src.charts import OVERALL, charts_of, feature_lines, spread_lines
+from src.charts import OVERALL, charts_of, spread_lines
 from src.geometry import count_directions
 from src.model import ToyModel
 
@@ -28,9 +28,9 @@ class FeatureLosses(Recorder):
         losses = model.recorded_feature_losses(self.followed)
         n_learned = count_directions(model.W).float()
         of_followed = n_learned[self.followed].tolist()
-        rows = zip(self.followed, losses.tolist(), losses.mean(dim=1).tolist(), of_followed, strict=True)
+        rows = zip(self.followed, losses, losses.mean(dim=1).tolist(), of_followed, strict=True)
         for i, features, overall, learned in rows:
-            charts.add_lines(f"feature_loss/instance_{i}", feature_lines(features), step)
+            charts.add_features(f"feature_loss/instance_{i}", features, step)
             charts.add_lines(f"loss/instance_{i}", {OVERALL: overall}, step)
             charts.add_lines(f"n_learned/instance_{i}", {OVERALL: learned}, step)
         self._is_due = self.has_unfollowed(model) and not after_last

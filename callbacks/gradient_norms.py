@@ -3,7 +3,7 @@
 from lightning import Trainer
 
 from callbacks.recorder import Recorder
-from src.charts import charts_of, feature_lines, spread_lines
+from src.charts import charts_of, spread_lines
 from src.model import ToyModel
 
 
@@ -19,7 +19,7 @@ class GradientNorms(Recorder):
             return
         charts = charts_of(trainer)
         norms = model.W.grad[self.followed].norm(dim=1)
-        for i, columns in zip(self.followed, norms.tolist(), strict=True):
-            charts.add_lines(f"gradient_norm/instance_{i}", feature_lines(columns), step)
+        for i, columns in zip(self.followed, norms, strict=True):
+            charts.add_features(f"gradient_norm/instance_{i}", columns, step)
         if self.has_unfollowed(model):
             charts.add_lines("gradient_norm/all", spread_lines(model.W.grad.flatten(1).norm(dim=1)), step)

@@ -1,8 +1,10 @@
 """Pictures of the columns of W while they move, with a step slider in TensorBoard."""
 
 import sys
+from pathlib import Path
 
 from lightning import LightningModule, Trainer
+from matplotlib.figure import Figure
 
 from callbacks.recorder import Recorder
 from src.charts import charts_of
@@ -27,6 +29,8 @@ class PolygonSnapshots(Recorder):
         instances: which instances to draw; by default the first four.
     """
 
+    file = POLYGONS
+
     def __init__(self, n_snapshots: int = 16, instances: list[int] | None = None) -> None:
         super().__init__(instances=instances)
         require(n_snapshots >= 2, "PolygonSnapshots.n_snapshots", n_snapshots, "at least 2")
@@ -40,9 +44,13 @@ class PolygonSnapshots(Recorder):
     def step_after(self, step: int) -> int:
         return next((later for later in self.steps if later > step), sys.maxsize)
 
+    def draw(self, trainer: Trainer, model: ToyModel, names: list[str], step: int) -> Figure:
+        """The picture of the followed instances."""
+        return polygon_figure(model.W[self.followed], names, step)
+
     def record(self, trainer: Trainer, model: ToyModel, step: int, after_last: bool) -> None:
         names = [model.instance_names[i] for i in self.followed]
-        picture = png(polygon_figure(model.W[self.followed], names, step))
-        charts_of(trainer).add_png("polygons", picture, step)
+        picture = png(self.draw(trainer, model, names, step))
+        charts_of(trainer).add_png(Path(self.file).stem, picture, step)
         if after_last:
-            write_whole(run_folder(trainer) / POLYGONS, picture)
+            write_whole(run_folder(trainer) / self.file, picture)

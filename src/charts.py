@@ -14,7 +14,7 @@ import socket
 import struct
 import time
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import google_crc32c
@@ -25,10 +25,11 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import Tensor
-from torch.utils.tensorboard.summary import text
+from torch.utils.tensorboard.summary import histogram, text
 
 OVERALL = "overall"  # the line of what belongs to no single feature
-N_LINES = 16  # features that are charted; each has files of its own
+N_LINES = 16  # features that are charted one by one; each has files of its own
+N_BINS = 100  # of a histogram
 SPREAD = {"lowest_5_percent": 0.05, "median": 0.5, "highest_5_percent": 0.95}  # lines, and their quantiles
 FLUSH_SECONDS = 5  # how often files are brought up to date; a step's points come with the next step's
 
@@ -85,6 +86,20 @@ class Charts:
         for line, value in lines.items():
             self._add(line, Summary.Value(tag=chart, simple_value=value), step)
 
+    def add_features(self, chart: str, values: Float[Tensor, " feature"], step: int) -> None:
+        """Add a value of every feature: a line for each, or of more than 16 their distribution."""
+        if len(values) <= N_LINES:
+            self.add_lines(chart, {f"feature_{i}": value for i, value in enumerate(values.tolist())}, step)
+        else:
+            self.add_distribution(chart, values, step)
+
+    def add_distribution(self, chart: str, values: Float[Tensor, " value"], step: int) -> None:
+        """Add the histogram of many values, for TensorBoard's Distributions and Histograms."""
+        finite = values[values.isfinite()].cpu().numpy()
+        if len(finite):
+            for value in histogram(chart, finite, bins=N_BINS).value:  # type: ignore[no-untyped-call]
+                self._add(OVERALL, value, step)
+
     def add_png(self, chart: str, png: bytes, step: int) -> None:
         """Add an image; TensorBoard gives it a step slider."""
         self._add(OVERALL, Summary.Value(tag=chart, image=Summary.Image(encoded_image_string=png)), step)
@@ -132,11 +147,6 @@ def charts_of(trainer: Trainer) -> Charts:
         loggers = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
         _OPEN[trainer] = Charts(Path(loggers[0].log_dir) if loggers else None)
     return _OPEN[trainer]
-
-
-def feature_lines(values: Iterable[float]) -> dict[str, float]:
-    """Name a value per feature as lines of a chart, for the first `N_LINES` features."""
-    return {f"feature_{i}": value for i, value in enumerate(itertools.islice(values, N_LINES))}
 
 
 def spread_lines(values: Float[Tensor, " instance"]) -> dict[str, float]:

@@ -1,28 +1,34 @@
-"""Where examples come from: the sparse feature distribution, as an endless stream and as a whole.
+"""Where examples come from: the sparse feature distribution as an endless stream, as a whole, or as a finite sample."""
 
-An example x has independent entries. Each is 0 with probability 1 - p and uniform on [0, 1] otherwise
-(Elhage et al. 2022, "Toy Models of Superposition", section "Experiment setup"; p = `feature_probability`).
-"""
-
-import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Float
 from lightning import LightningDataModule
 from torch import Tensor
 
+from src.draws import (
+    EXAMPLES,
+    INSTANCE,
+    N_SEEDS,
+    TRAINING,
+    VALIDATION,
+    collapse_empty_rows,
+    draw_sparse,
+    draw_sparse_rows,
+    generator_for,
+    scaled_to_unit_length,
+)
 from src.errors import ConfigError, require
 from src.memory import require_memory
 from src.population import MAX_FEATURES, Chunk, Sample, SparseDistribution, n_quadrature_nodes, quadrature_nodes
 
-# What a random stream is for, which keeps the streams of one seed apart.
-TRAINING, VALIDATION, INSTANCE, DONORS, COLUMNS = range(5)
 N_VALIDATION_CHUNKS = 20  # independent parts of the validation sample; their spread gives its standard error
-N_SEEDS = 2**32  # what torch's CPU generator tells apart
 DRAW_COPIES = 2  # of a block while it is drawn: its instances one by one, and their stack
 MAX_TRAINING_NODES = 2**20
+# Of sparse examples: as coordinates and as the fused objective's own lists, and its partial sums of tiles of features.
+BYTES_OF_AN_EXAMPLE, BYTES_OF_AN_ENTRY, BYTES_OF_TILES = 100, 90, 0.1
 ENDLESS = 2**40  # a number of blocks that no run reaches
 
 
@@ -37,38 +43,6 @@ class WholeDistribution:
 
     def __len__(self) -> int:
         return 1
-
-
-def generator_for(seed: int, purpose: int, instance_seed: int = 0) -> torch.Generator:
-    """A CPU generator for one purpose, unrelated to that of another seed or purpose.
-
-    torch's generator tells 2^32 seeds apart, so those of a run's instances are numbered from a hashed start: they never
-    coincide.
-    """
-    digest = hashlib.sha256(repr((seed, purpose)).encode()).digest()
-    return torch.Generator().manual_seed((int.from_bytes(digest[:4], "little") + instance_seed) % N_SEEDS)
-
-
-def draw_sparse(shape: tuple[int, ...], feature_probability: float, generator: torch.Generator) -> Tensor:
-    """Draw examples of the sparse feature distribution, one per row of the last axis.
-
-    One uniform number u decides both things: given u < p, which has probability p, u / p is uniform on [0, 1).
-
-    Returns: float32 [*shape].
-    """
-    x = torch.rand(shape, generator=generator, dtype=torch.float32).div_(-feature_probability)
-    return torch.threshold_(x, -1, 0).abs_()  # in a fifth of the time of a comparison and a masked fill
-
-
-def collapse_empty_rows(x: Float[Tensor, "batch feature"], weight: float) -> Chunk:
-    """A sample of total weight `weight` with its all-zero rows merged into one that carries theirs.
-
-    At p = 0.057 and n = 6 seven rows in ten are empty, and a model answers all of them alike.
-    """
-    active = x[(x != 0).any(dim=-1)]
-    weights = torch.full((len(active) + 1,), weight / len(x), dtype=x.dtype)
-    weights[-1] = weight * (len(x) - len(active)) / len(x)
-    return Chunk(torch.cat([active, x.new_zeros(1, x.shape[-1])]), weights)
 
 
 class SparseStream:
@@ -98,7 +72,7 @@ class SparseStream:
         self.shared = shared
         self.step = 0
 
-    def __iter__(self) -> Iterator[Tensor | Chunk]:
+    def __iter__(self) -> Iterator[Tensor | Chunk | list[Tensor]]:
         while self.max_steps == -1 or self.step < self.max_steps:
             n_steps = self.block_size - self.step % self.block_size
             if self.max_steps != -1:
@@ -106,7 +80,7 @@ class SparseStream:
             self.step += n_steps
             yield self._draw(n_steps)
 
-    def _draw(self, n_steps: int) -> Tensor | Chunk:
+    def _draw(self, n_steps: int) -> Tensor | Chunk | list[Tensor]:
         shape = (n_steps, *self.batch_shape)
         blocks = [draw_sparse(shape, self.feature_probability, generator) for generator in self.generators]
         return blocks[0] if self.shared else torch.stack(blocks, dim=1)
@@ -146,6 +120,39 @@ class PopulationStream(SparseStream):
 
     def _draw(self, n_steps: int) -> Chunk:
         return Chunk(self.nodes.x.expand(n_steps, -1, -1), self.nodes.weights)
+
+
+class RowStream(SparseStream):
+    """The same for many features of which few are active: a block is a list of sparse COO [batch, feature], one a step.
+
+    Args:
+        draw: the next step's batch, from the generator.
+        generator: None if every step has the same batch.
+        fingerprint: of the data, which a run that is resumed must have too.
+    """
+
+    def __init__(
+        self,
+        draw: Callable[[], Tensor],
+        generator: torch.Generator | None,
+        fingerprint: str,
+        block_size: int,
+        max_steps: int = -1,
+    ) -> None:
+        super().__init__([generator] if generator is not None else [], (0, 0), 1.0, block_size, max_steps)
+        self.draw = draw
+        self.fingerprint = fingerprint
+
+    def _draw(self, n_steps: int) -> list[Tensor]:
+        return [self.draw() for _ in range(n_steps)]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "fingerprint": self.fingerprint}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        saved = state.get("fingerprint", "of another kind")
+        require(saved == self.fingerprint, "the training data", self.fingerprint, f"{saved}, as in the checkpoint")
+        super().load_state_dict(state)
 
 
 class SparseFeatures(LightningDataModule):
@@ -205,6 +212,7 @@ class SparseFeatures(LightningDataModule):
     def train_dataloader(self) -> SparseStream:
         shared = self.stream == "shared"
         if shared:
+            require_memory("data.block_size", self.block_size, 4 * self.batch_size * self.n_features)
             generators = [generator_for(self.seed, TRAINING)]
         else:
             if self.trainer is None:
@@ -235,6 +243,7 @@ class SparseFeatures(LightningDataModule):
             if self.n_features <= MAX_FEATURES:
                 self._population = SparseDistribution.independent(self.n_features, self.feature_probability)
             else:
+                require_memory("data.validation_size", self.validation_size, 4 * self.n_features)
                 generator = generator_for(self.seed, VALIDATION)
                 shape = (self.validation_size // N_VALIDATION_CHUNKS, self.n_features)
                 draws = (draw_sparse(shape, self.feature_probability, generator) for _ in range(N_VALIDATION_CHUNKS))
@@ -272,3 +281,84 @@ class SparsePopulation(SparseFeatures):
         x, weights = quadrature_nodes(self.distribution, self.tolerance)
         max_steps = self.trainer.max_steps if self.trainer else -1
         return PopulationStream(Chunk(x.float(), weights.float()), self.block_size, max_steps)
+
+
+class FiniteFeatures(SparseFeatures):
+    """A finite training set: so many examples drawn once, all of them at every step; held-out loss on fresh ones.
+
+    The setting of Henighan et al. 2023, "Superposition, Memorization, and Double Descent". Examples are sparse tensors
+    throughout. Every instance has the same ones; those of a smaller set are the first of a larger one's. The held-out
+    loss is a fixed sample's (exact up to 10 features where examples keep their length).
+
+    Args:
+        n_features: entries of an example.
+        feature_probability: p, the probability that a feature is active, in (0, 1].
+        n_examples: T; null for no end of them, `batch_size` fresh ones at every step.
+        unit_length: scale each example to a Euclidean norm of 1, training and held out; an empty one stays empty.
+        batch_size: examples per optimizer step where there is no end of them.
+        seed: of the examples and of the held-out sample; not of the models.
+        block_size: optimizer steps that one Lightning batch carries.
+        validation_size: examples in the held-out sample.
+    """
+
+    def __init__(
+        self,
+        n_features: int = 6,
+        feature_probability: float = 0.057,
+        n_examples: int | None = 1000,
+        unit_length: bool = True,
+        batch_size: int = 1024,
+        seed: int = 0,
+        block_size: int = 50,
+        validation_size: int = 100_000,
+    ) -> None:
+        super().__init__(
+            n_features, feature_probability, batch_size, seed, block_size=block_size, validation_size=validation_size
+        )
+        require(n_examples is None or n_examples >= 1, "data.n_examples", n_examples, "at least 1, or null for no end")
+        bytes_of_feature = feature_probability * BYTES_OF_AN_ENTRY + BYTES_OF_TILES
+        bytes_each = round(BYTES_OF_AN_EXAMPLE + n_features * bytes_of_feature)
+        for field, count in (
+            ("data.n_examples", n_examples or 0),
+            ("data.batch_size", 0 if n_examples else batch_size),
+            ("data.validation_size", validation_size),
+        ):
+            require_memory(field, count, bytes_each)
+        self.n_examples = n_examples
+        self.unit_length = unit_length
+
+    def _rows(self, n_rows: int, generator: torch.Generator) -> Tensor:
+        x = draw_sparse_rows(n_rows, self.n_features, self.feature_probability, generator)
+        return scaled_to_unit_length(x) if self.unit_length else x
+
+    @cached_property
+    def examples(self) -> Tensor:
+        """The training set, sparse COO [example, feature]; where it has no end, a part of the held-out sample."""
+        if self.n_examples is not None:
+            return self._rows(self.n_examples, generator_for(self.seed, EXAMPLES))
+        return self._held_out.chunks[0].x
+
+    def train_dataloader(self) -> RowStream:
+        max_steps = self.trainer.max_steps if self.trainer else -1
+        of_p = f"n_features {self.n_features}, feature_probability {self.feature_probability}"
+        of_length = f"unit_length {self.unit_length}"
+        if self.n_examples is None:
+            generator = generator_for(self.seed, TRAINING)
+            which = f"{of_p}, batch_size {self.batch_size}, {of_length}"
+            return RowStream(
+                lambda: self._rows(self.batch_size, generator), generator, which, self.block_size, max_steps
+            )
+        which = f"{of_p}, n_examples {self.n_examples}, seed {self.seed}, {of_length}"
+        return RowStream(lambda: self.examples, None, which, self.block_size, max_steps)
+
+    @property
+    def population(self) -> SparseDistribution | Sample:
+        """Fresh examples that no step trains on."""
+        is_exact = self.n_features <= MAX_FEATURES and not self.unit_length
+        return super().population if is_exact else self._held_out
+
+    @cached_property
+    def _held_out(self) -> Sample:
+        generator, size = generator_for(self.seed, VALIDATION), self.validation_size // N_VALIDATION_CHUNKS
+        weights = torch.full((size,), 1 / self.validation_size)
+        return Sample([Chunk(self._rows(size, generator), weights) for _ in range(N_VALIDATION_CHUNKS)])

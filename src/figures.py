@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import CircleCollection, LineCollection, PathCollection
@@ -30,6 +30,7 @@ PANEL_INCHES = 3.2  # a panel's width, and the height of its polygon
 PANEL_HEIGHT = 4.0  # with title and caption
 CHARACTERS = 30  # of a title's line
 N_NUMBERED = 12  # columns are numbered up to here
+MAX_SPOKES = 1000  # in one polygon
 LABEL_DISTANCE = 0.14  # of a number beyond its column's tip
 FARTHEST = 1e6  # a column's entry beyond this is drawn here
 IN_ONE_ROW = 3  # more panels than this are arranged in a square
@@ -50,15 +51,17 @@ def draw_polygon(
 ) -> None:
     """Draw one instance's columns as spokes, its learned ones joined in angular order, over the unit circle.
 
-    Of more than two hidden dimensions the first two are drawn.
+    Of more than two hidden dimensions the first two are drawn, and of very many columns the longest.
 
     Args:
         transform: from the coordinates drawn in to pixels, such as `axes.transData`.
         center, scale: where the origin is drawn, and how long a unit vector.
     """
     W = scale * (torch.cat([W, torch.zeros_like(W)])[:2] if len(W) == 1 else W[:2])
-    tips, learned = W.T.numpy() + center, polygons.learned[instance]
-    colors = [feature_color(i) for i in range(len(tips))]
+    shown = longest(W, MAX_SPOKES)
+    W, learned = W[:, shown], polygons.learned[instance][shown]
+    tips = W.T.numpy() + center
+    colors = [feature_color(i) for i in shown.tolist()]
     widths = [LEARNED_WIDTH if is_learned else UNLEARNED_WIDTH for is_learned in learned.tolist()]
     corners = [i for i in torch.atan2(W[1], W[0]).argsort().tolist() if learned[i]]
     on.add_artist(Circle(center, scale, fill=False, color="0.85", linewidth=1, transform=transform))
@@ -84,6 +87,11 @@ def draw_polygon(
         )
 
 
+def longest(W: Float[Tensor, "hidden feature"], count: int) -> Int[Tensor, " feature"]:
+    """The numbers of the longest columns, so many at most, in order."""
+    return W.norm(dim=0).topk(min(count, W.shape[1])).indices.sort().values
+
+
 @cache
 def _number(i: int) -> Path:
     """A number as a shape centred on the origin, which is drawn many times faster than text."""
@@ -92,8 +100,13 @@ def _number(i: int) -> Path:
     return path.transformed(Affine2D().translate(-(box.x0 + box.x1) / 2, -(box.y0 + box.y1) / 2))
 
 
-def polygon_figure(W: Float[Tensor, "instance hidden feature"], names: Sequence[str], step: int) -> Figure:
+def polygon_figure(
+    W: Float[Tensor, "instance hidden feature"], names: Sequence[str], step: int, of_examples: bool = False
+) -> Figure:
     """One panel an instance, side by side: its name, its polygon and how many features it learned.
+
+    Args:
+        of_examples: W are not columns but examples' hidden vectors, and the caption says how many of them stand apart.
 
     Everything is placed in inches, without axes, each of which would take as long as all that is drawn in it.
     """
@@ -112,7 +125,8 @@ def polygon_figure(W: Float[Tensor, "instance hidden feature"], names: Sequence[
         n_learned, norm = int(polygons.learned[i].sum()), float(W[i].norm())
         title = f"{textwrap.fill(names[i], CHARACTERS)}\n{polygons.names[i]}"
         figure.text(x, y + PANEL_INCHES / 2, title, fontsize=11, ha="center", va="bottom", transform=inches)
-        caption = f"{n_learned} of {n_features} learned, norm {norm:.2f}"
+        of_features = f"{n_learned} of {n_features} learned, norm {norm:.2f}"
+        caption = f"{n_learned} directions of {n_features:,} examples" if of_examples else of_features
         figure.text(x, y - PANEL_INCHES / 2, caption, fontsize=10, ha="center", va="top", transform=inches)
     figure.suptitle(f"step {step:,}", fontsize=10, color="0.4", y=1 - 0.08 / figure.get_figheight())
     return figure

@@ -98,6 +98,19 @@ def count_directions(W: Float[Tensor, "instance hidden feature"]) -> Int[Tensor,
     return n_long if W.shape[1] != 2 else _number_directions(_by_angle(W, stub)[0], n_long)[1]
 
 
+def dimensionality(vectors: Float[Tensor, "instance hidden point"]) -> Float[Tensor, "instance point"]:
+    """How much of the hidden space each vector has to itself.
+
+    D_i = |v_i|^2 / sum_j (v_i/|v_i| . v_j)^2 (Elhage et al. 2022, "Feature dimensionality"; of examples' hidden
+    vectors, Henighan et al. 2023). It is 2 / k for each corner of a regular k-gon, 0 for a vector of length 0. The sum
+    over j is taken in the hidden space, as v_i^T (sum_j v_j v_j^T) v_i, so that points may be many.
+    """
+    v = vectors.detach().double()
+    moment = v @ v.mT
+    through = torch.einsum("ikp,ikl,ilp->ip", v, moment, v)
+    return torch.where(through > 0, v.square().sum(dim=1).square() / through, 0)
+
+
 def _norms_and_stubs(
     W: Float[Tensor, "instance hidden feature"],
 ) -> tuple[Float[Tensor, "instance feature"], Bool[Tensor, "instance feature"]]:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from src.data import COLUMNS, DONORS, N_SEEDS, generator_for
+from src.draws import COLUMNS, DONORS, N_SEEDS, generator_for
 from src.errors import ConfigError, require
 from src.memory import require_memory
 from src.model import BYTES_OF_A_ROW, ReLUOutputModel, ToyModel

@@ -6,7 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
 
+from src.geometry import dimensionality
 from src.population import SAMPLE, PopulationLosses
 
 
@@ -51,3 +53,28 @@ class PopulationLoss(Metric):
             (variance / (self.n_chunks - 1)).sqrt() if self.n_chunks > 1 else torch.full_like(loss, math.nan)
         )
         return PopulationLosses(feature_losses, loss, standard_error, SAMPLE)
+
+
+class Dimensionality(Metric):
+    """`geometry.dimensionality` of vectors that arrive in parts: a value for each of them, in the order of arrival.
+
+    Of the columns of W it is the feature dimensionality, of hidden vectors that of the examples.
+    """
+
+    full_state_update = False
+    vectors: list[Tensor]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("vectors", [], dist_reduce_fx="cat")
+
+    def update(self, vectors: Float[Tensor, "instance hidden point"]) -> None:
+        """Add points."""
+        self.vectors.append(vectors.detach().transpose(0, 2))  # points first, to be gathered along
+
+    def compute(self) -> Tensor:
+        return self.value()  # torchmetrics drops axes of length one
+
+    def value(self) -> Float[Tensor, "instance point"]:
+        """What `compute` returns, with every axis kept."""
+        return dimensionality(dim_zero_cat(self.vectors).transpose(0, 2))

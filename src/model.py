@@ -19,11 +19,12 @@ from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from src import fused, objective
-from src.data import N_SEEDS
+from src.draws import N_SEEDS
 from src.errors import ConfigError, NonFiniteError, require
 from src.memory import require_memory
 from src.metrics import PopulationLoss
 from src.population import Chunk, PopulationLosses, Sample, SparseDistribution, integrate, relu_losses
+from src.schedules import WarmupCosine
 
 # Optimizers whose step mixes the entries of a parameter, so that an instance would feel its neighbours.
 COUPLING_OPTIMIZERS = (torch.optim.LBFGS, torch.optim.Adafactor)
@@ -127,8 +128,8 @@ class ToyModel(LightningModule):
     # What a variant overrides.
 
     def encode(self, x: Float[Tensor, "*instance batch feature"]) -> Float[Tensor, "instance batch hidden"]:
-        """h = W x."""
-        return x @ self.W.mT
+        """h = W x; x may be sparse if all instances share it."""
+        return torch.stack([x @ w.mT for w in self.W]) if x.is_sparse else x @ self.W.mT
 
     def decode(self, h: Float[Tensor, "instance batch hidden"]) -> Float[Tensor, "instance batch feature"]:
         """The reconstruction x' from the hidden vectors."""
@@ -195,6 +196,11 @@ class ToyModel(LightningModule):
         self.refuse_trainer(self.trainer)
         self._recorded = self._recording_sample = None
 
+    def on_train_start(self) -> None:
+        scheduler = self.lr_schedulers() if self._lr_scheduler is not None else None
+        if isinstance(scheduler, WarmupCosine):
+            scheduler.fit_to(self.trainer.max_steps)
+
     @staticmethod
     def refuse_trainer(trainer: Trainer) -> None:
         """Raise a `ConfigError` if these models cannot be trained with the trainer's settings."""
@@ -202,12 +208,12 @@ class ToyModel(LightningModule):
         allowed = "32-true or 64-true"
         require(not trainer.precision.endswith("-mixed"), "trainer.precision", trainer.precision, allowed)
 
-    def training_step(self, block: Tensor | Chunk, batch_idx: int) -> dict[str, Tensor]:
+    def training_step(self, block: Tensor | Chunk | list[Tensor], batch_idx: int) -> dict[str, Tensor]:
         """One optimizer step for each batch of the block.
 
         Args:
             block: [step, batch, feature], or [step, instance, batch, feature] when each instance has its own data; with
-                weights [batch] that sum to 1 if it is a `Chunk`.
+                weights [batch] that sum to 1 if it is a `Chunk`; or a sparse [batch, feature] for each step.
 
         Returns: `feature_losses` [step, instance, feature], each before its step's update.
 
@@ -251,10 +257,13 @@ class ToyModel(LightningModule):
     ) -> Float[Tensor, "instance feature"]:
         """Set all parameters' `grad` to that of the loss on one batch; return the feature losses, in `out` if given."""
         self.zero_grad()
-        feature_losses = self.feature_losses(x, weights)
-        # Not `manual_backward`: its three rounds of hooks would cost a fifth of a small model's step.
-        feature_losses.mean(dim=-1).sum().backward()  # type: ignore[no-untyped-call]
-        return feature_losses.detach() if out is None else out.copy_(feature_losses.detach())
+        total = torch.zeros_like(self.b) if out is None else out.zero_()
+        for part in self._dense_parts(x, weights) if x.is_sparse else [(x, weights)]:
+            feature_losses = self.feature_losses(*part)
+            # Not `manual_backward`: its three rounds of hooks would cost a fifth of a small model's step.
+            feature_losses.mean(dim=-1).sum().backward()  # type: ignore[no-untyped-call]
+            total += feature_losses.detach()
+        return total
 
     def _refuse_non_finite(self, feature_losses: Tensor, first_step: int) -> None:
         if feature_losses.sum().isfinite():
@@ -288,25 +297,41 @@ class ToyModel(LightningModule):
         """
         if not isinstance(population, Sample):
             with _in_float64(self):
-                return integrate(lambda x, weights: self._weighted_losses(x.to(self.W), weights.to(self.W)), population)
+                return integrate(lambda x, weights: self.weighted_losses(x.to(self.W), weights.to(self.W)), population)
         metric = PopulationLoss(self.n_instances, self.n_features).to(self.device)
         for chunk in population.chunks:
             weights = chunk.weights.to(self.W)
-            metric.update(self._weighted_losses(chunk.x.to(self.W), weights), weights.sum())
+            metric.update(self.weighted_losses(chunk.x.to(self.W), weights), weights.sum())
         return metric.value()
 
-    def _weighted_losses(
-        self, x: Float[Tensor, "batch feature"], weights: Float[Tensor, " batch"], instances: list[int] | None = None
+    @torch.no_grad()
+    def weighted_losses(
+        self,
+        x: Float[Tensor, "batch feature"],
+        weights: Float[Tensor, " batch"] | None = None,
+        instances: list[int] | None = None,
     ) -> Float[Tensor, "instance feature"]:
-        """`feature_losses` of these instances, or all, for as many examples at a time as stay in cache.
+        """`feature_losses` of these instances, or all, without a graph, in bounded memory; x may be sparse.
 
         A variant may hold more with an instance axis than its parameters, so the whole stack is computed here.
         """
-        size = max(MIN_EXAMPLES, MAX_ENTRIES // (self.n_instances * self.n_features))
         losses = torch.zeros_like(self.b)
-        for part in zip(x.split(size), weights.split(size), strict=True):  # type: ignore[no-untyped-call]
+        for part in self._dense_parts(x, weights):
             losses += self.feature_losses(*part)
         return losses if instances is None else losses[instances]
+
+    def _dense_parts(self, x: Tensor, weights: Tensor | None) -> Iterator[Chunk]:
+        """As many examples at a time as stay in cache, with weights."""
+        size = max(MIN_EXAMPLES, MAX_ENTRIES // (self.n_instances * self.n_features))
+        weights = self.b.new_full((x.shape[0],), 1 / x.shape[0]) if weights is None else weights
+        return Chunk(x, weights).dense_parts(size)
+
+    @torch.no_grad()
+    def hidden_vectors(self, x: Float[Tensor, "batch feature"]) -> Float[Tensor, "instance hidden batch"]:
+        """Where each example lies in the hidden space; x may be sparse."""
+        is_own = type(self).encode is not ToyModel.encode
+        parts = [part for part, _ in self._dense_parts(x, None)] if is_own else [x]
+        return torch.cat([self.encode(part).mT for part in parts], dim=-1)
 
     @torch.no_grad()
     def recorded_feature_losses(self, instances: list[int]) -> Float[Tensor, "instance feature"]:
@@ -318,7 +343,7 @@ class ToyModel(LightningModule):
                 require(datamodule is not None, "the data module", None, "given to fit, for the loss at recorded steps")
                 x, weights = datamodule.population.summary()
                 self._recording_sample = Chunk(x.to(self.W), weights.to(self.W))
-            self._recorded = (key, self._weighted_losses(*self._recording_sample, instances))
+            self._recorded = (key, self.weighted_losses(*self._recording_sample, instances))
         return self._recorded[1]
 
 
@@ -353,11 +378,14 @@ class ReLUOutputModel(ToyModel):
         """Whether the loss is that of this class, for which there are closed forms."""
         return self._has_own(*HOOKS)
 
-    def _weighted_losses(
-        self, x: Float[Tensor, "batch feature"], weights: Float[Tensor, " batch"], instances: list[int] | None = None
+    def weighted_losses(
+        self,
+        x: Float[Tensor, "batch feature"],
+        weights: Float[Tensor, " batch"] | None = None,
+        instances: list[int] | None = None,
     ) -> Float[Tensor, "instance feature"]:
         if not self.is_unmodified:
-            return super()._weighted_losses(x, weights, instances)
+            return super().weighted_losses(x, weights, instances)
         chosen = slice(None) if instances is None else instances
         return objective.losses_alone(self.W[chosen], self.b[chosen], x, weights)
 

@@ -59,6 +59,14 @@ class Chunk(NamedTuple):
     x: Float[Tensor, "batch feature"]
     weights: Float[Tensor, " batch"]
 
+    def dense_parts(self, size: int) -> Iterator["Chunk"]:
+        """So many examples at a time, dense also where x is sparse."""
+        if not self.x.is_sparse:
+            yield from map(Chunk, self.x.split(size), self.weights.split(size))  # type: ignore[no-untyped-call]
+            return
+        for rows in torch.arange(len(self.weights), device=self.x.device).split(size):  # type: ignore[no-untyped-call]
+            yield Chunk(self.x.index_select(0, rows).to_dense(), self.weights[rows])
+
 
 class PopulationLosses(NamedTuple):
     """The loss over a distribution.

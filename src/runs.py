@@ -6,6 +6,8 @@ checkpoints/last.ckpt     the latest state to resume from
 trajectory.safetensors    what was recorded along the way
 census.csv                one row an instance: what it ended in
 polygons.png              the last polygon snapshot
+examples.png              the same of a finite training set's hidden vectors
+stored.safetensors        W and the examples' hidden vectors, with how much of the space each has to itself
 shares.csv, shares.png    how many instances had which geometry at which step
 exemplars.png             one polygon of each geometry
 gallery.png               many small polygons
@@ -26,6 +28,7 @@ The folder of a sweep holds a run folder for each cell and shard, and
 rates.csv, rates.png      shares of geometries with intervals, one row a cell and geometry
 <cell>/<shard>/finished   an empty file: the run came to its end
 agreement.csv             how often a seed has the same geometry in two cells
+regimes.csv, regimes.png  over the sizes of a finite training set: what each instance stores, and its losses
 """
 
 import csv
@@ -44,7 +47,9 @@ from src.errors import ConfigError
 
 CENSUS = "census.csv"
 CHECKPOINT = "checkpoints/last.ckpt"
-POLYGONS = "polygons.png"
+POLYGONS, EXAMPLES = "polygons.png", "examples.png"
+STORED = "stored.safetensors"
+REGIMES, REGIMES_PICTURE = "regimes.csv", "regimes.png"
 SHARES, SHARES_PICTURE = "shares.csv", "shares.png"
 EXEMPLARS, GALLERY = "exemplars.png", "gallery.png"
 PATCHING, PATCHING_DIFFERENCES, PATCHING_PICTURE = "patching.csv", "patching_differences.csv", "patching.png"
@@ -115,7 +120,20 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def write_trajectory(folder: Path, tensors: Mapping[str, Tensor]) -> None:
-    write_whole(folder / TRAJECTORY, safetensors.torch.save({k: v.contiguous() for k, v in tensors.items()}))
+    _write_tensors(folder / TRAJECTORY, tensors)
+
+
+def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    write_whole(path, safetensors.torch.save({name: tensor.contiguous() for name, tensor in tensors.items()}))
+
+
+def write_stored(folder: Path, tensors: Mapping[str, Tensor]) -> None:
+    _write_tensors(folder / STORED, tensors)
+
+
+def read_stored(folder: Path) -> dict[str, Tensor]:
+    """What a model of a finite training set stores: see `callbacks.dimensionality` for the tensors."""
+    return safetensors.torch.load_file(folder / STORED)
 
 
 def read_trajectory(folder: Path) -> dict[str, Tensor]:

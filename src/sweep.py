@@ -31,9 +31,25 @@ from src.errors import Arguments, ConfigError, require
 from src.figures import png
 from src.rate_figures import rate_grid_figure, rates_figure
 from src.rates import Rate, rate, rates
-from src.runs import AGREEMENT, CENSUS, FINISHED, RATES, RATES_PICTURE, make_folder, read_rows, write_rows, write_whole
+from src.regime_figures import regimes_figure
+from src.regimes import Regime, order_of, read_regime, regime_rows, regime_table
+from src.runs import (
+    AGREEMENT,
+    CENSUS,
+    FINISHED,
+    RATES,
+    RATES_PICTURE,
+    REGIMES,
+    REGIMES_PICTURE,
+    STORED,
+    make_folder,
+    read_rows,
+    write_rows,
+    write_whole,
+)
 from src.tables import agreement_rows, geometry_rows, geometry_table
 
+SIZE = "data.n_examples"  # a sweep over it is drawn as data regimes
 N_PAIRS = 10  # of cells up to which their agreement is printed; the file has all
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 INTERRUPTED = 128 + signal.SIGINT
@@ -117,18 +133,50 @@ def report(out: Path, cells: Sequence[Cell], console: Console) -> None:
     if not censuses:
         return
     write_whole(out / RATES_PICTURE, png(_picture(cells, censuses)))
-    console.print(geometry_table(censuses))
     agreement = agreement_of(cells, censuses)
     if agreement:
         write_rows(out / AGREEMENT, agreement)
     else:
         (out / AGREEMENT).unlink(missing_ok=True)
+    regimes = regimes_of(cells, censuses)
+    for others, own in regimes.items():
+        report_regimes(out, others, own, console)
+    if not regimes:
+        console.print(geometry_table(censuses))
+        print_agreement(agreement, console)
+    console.print(f"merged table: {out / RATES}   picture: {out / RATES_PICTURE}", markup=False, soft_wrap=True)
+
+
+def print_agreement(agreement: Sequence[Mapping[str, Any]], console: Console) -> None:
     for row in agreement if len(agreement) <= N_PAIRS else []:
         both = f"{row['first']} and {row['second']}"
         share = rate(row["count"], row["n"])
         sentence = f"The same geometry from the same seed, {both}: {share}; by chance {row['by_chance']:.1%}."
         console.print(sentence, markup=False, highlight=False, soft_wrap=True)
-    console.print(f"merged table: {out / RATES}   picture: {out / RATES_PICTURE}", markup=False, soft_wrap=True)
+
+
+def regimes_of(cells: Sequence[Cell], censuses: Censuses) -> dict[str, list[Regime]]:
+    """What finite training sets of each size led to, for each combination of the other settings, by its name."""
+    groups: dict[str, list[Regime]] = {}
+    for name in censuses:
+        own = [cell for cell in cells if cell.name == name]
+        if SIZE in own[0].values and all((cell.folder / STORED).is_file() for cell in own):
+            labels = zip(own[0].values, own[0].labels.items(), strict=True)
+            others = ", ".join(f"{short}={label}" for key, (short, label) in labels if key != SIZE)
+            n_examples = own[0].config["data"]["init_args"]["n_examples"]
+            groups.setdefault(others, []).append(read_regime(n_examples, [cell.folder for cell in own]))
+    return groups
+
+
+def report_regimes(out: Path, others: str, regimes: Sequence[Regime], console: Console) -> None:
+    """Over the sizes of a finite training set: a table and a figure."""
+    regimes = sorted(regimes, key=lambda regime: order_of(regime.n_examples))
+    table, picture = (out / f"{others} {name}".strip() for name in (REGIMES, REGIMES_PICTURE))
+    rows = regime_rows(regimes)
+    write_rows(table, rows)
+    write_whole(picture, png(regimes_figure(regimes, others)))
+    console.print(regime_table(rows))
+    console.print(f"regimes: {table}   picture: {picture}", markup=False, soft_wrap=True)
 
 
 def _picture(cells: Sequence[Cell], censuses: Censuses) -> Figure:

@@ -11,6 +11,7 @@ from src.palette import feature_color
 COLUMNS, ROWS = 24, 11  # characters; 48 x 44 dots are about square on screen
 DOT_BITS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))  # by position in a braille cell: [x][y]
 BLANK = 0x2800
+MAX_SPOKES = 64
 OUTLINE_STYLE = "bright_black"
 
 
@@ -40,14 +41,19 @@ class _Canvas:
 
 
 def polygon_text(W: Float[Tensor, "2 feature"]) -> Text:
-    """One instance's columns as coloured spokes, the learned ones joined; it fills its square."""
+    """One instance's columns as coloured spokes, the learned ones joined; it fills its square.
+
+    Of very many columns the longest are drawn.
+    """
     W = W.detach().float().cpu().nan_to_num(0, 0, 0)
+    numbers = W.norm(dim=0).topk(min(MAX_SPOKES, W.shape[1])).indices.sort().values
+    W = W[:, numbers]
     tips = [(x, y) for x, y in (W / W.norm(dim=0).max().clamp(min=1e-12)).T.tolist()]
     learned = find_polygons(W.unsqueeze(0)).learned[0]
     corners = [i for i in torch.atan2(W[1], W[0]).argsort().tolist() if learned[i]]
     canvas = _Canvas()
     for i, j in zip(corners, corners[1:] + corners[:1], strict=True):
         canvas.line(tips[i], tips[j], OUTLINE_STYLE)
-    for i, tip in enumerate(tips):
+    for i, tip in zip(numbers.tolist(), tips, strict=True):
         canvas.line((0.0, 0.0), tip, feature_color(i))
     return canvas.text()

@@ -8,6 +8,8 @@ torch.set_num_threads(1)  # small tensors gain nothing from more, and lose much 
 with install_import_hook(["src", "callbacks"], "beartype.beartype"):
     import callbacks.basin_map
     import callbacks.census
+    import callbacks.dimensionality
+    import callbacks.example_snapshots
     import callbacks.feature_losses
     import callbacks.feature_norms
     import callbacks.gallery
@@ -19,6 +21,7 @@ with install_import_hook(["src", "callbacks"], "beartype.beartype"):
     import callbacks.patching_rates
     import callbacks.polygon_snapshots
     import callbacks.progress
+    import callbacks.training_loss
     import callbacks.trajectory  # noqa: F401
     import src.cli
     import src.sweep  # noqa: F401

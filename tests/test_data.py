@@ -13,18 +13,8 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from src.data import (
-    INSTANCE,
-    N_VALIDATION_CHUNKS,
-    TRAINING,
-    VALIDATION,
-    SparseFeatures,
-    SparsePopulation,
-    SparseStream,
-    collapse_empty_rows,
-    draw_sparse,
-    generator_for,
-)
+from src.data import N_VALIDATION_CHUNKS, SparseFeatures, SparsePopulation, SparseStream
+from src.draws import INSTANCE, TRAINING, VALIDATION, collapse_empty_rows, draw_sparse, generator_for
 from src.errors import ConfigError
 from src.model import ReLUOutputModel
 from src.population import MAX_FEATURES, Chunk, Sample, SparseDistribution

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from src import objective
-from src.data import draw_sparse
+from src.draws import draw_sparse
 from src.model import ReLUOutputModel
 from src.population import (
     QUADRATURE,

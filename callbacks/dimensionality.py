@@ -1,0 +1,56 @@
+"""How much of the hidden space each feature has to itself, and each training example."""
+
+import torch
+from lightning import Trainer
+from torch import Tensor
+
+from callbacks.recorder import Recorder
+from src.charts import charts_of
+from src.data import FiniteFeatures
+from src.metrics import Dimensionality
+from src.model import ToyModel
+from src.runs import run_folder, write_stored
+
+
+class Dimensionalities(Recorder):
+    """Charts `feature_dimensionality` and `example_dimensionality`, as distributions, and `dimensionality`.
+
+    `dimensionality` has the lines `largest_feature`, `median_example`, and `hidden_over_examples`, which is m / T: what
+    each of T examples has if they share the space evenly. (Their mean is about m / T whatever they do.) Where the data
+    are not finite there are no examples, and of up to 16 features each has a line.
+
+    After training `stored.safetensors` in the run folder holds, for every instance, W, the examples' hidden vectors and
+    both dimensionalities.
+    """
+
+    def record(self, trainer: Trainer, model: ToyModel, step: int, after_last: bool) -> None:
+        charts = charts_of(trainer)
+        values = _of(model.W.detach()[self.followed])
+        for i, of_features in zip(self.followed, values, strict=True):
+            charts.add_features(f"feature_dimensionality/instance_{i}", of_features, step)
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        if not isinstance(data, FiniteFeatures):
+            return
+        h = model.hidden_vectors(data.examples.to(model.W))
+        examples = _of(h[self.followed])
+        share = model.n_hidden / h.shape[-1]
+        for i, of_features, of_examples in zip(self.followed, values, examples, strict=True):
+            charts.add_distribution(f"example_dimensionality/instance_{i}", of_examples, step)
+            lines = {"largest_feature": float(of_features.max()), "median_example": float(of_examples.median())}
+            charts.add_lines(f"dimensionality/instance_{i}", {**lines, "hidden_over_examples": share}, step)
+        if after_last:
+            tensors = {
+                "W": model.W.detach(),
+                "hidden_vectors": h,
+                "feature_dimensionality": _of(model.W),
+                "example_dimensionality": _of(h),
+            }
+            write_stored(run_folder(trainer), {name: tensor.float().cpu() for name, tensor in tensors.items()})
+
+
+@torch.no_grad()
+def _of(vectors: Tensor) -> Tensor:
+    """[instance, hidden, point] -> [instance, point]."""
+    metric = Dimensionality().to(vectors.device)
+    metric.update(vectors)
+    return metric.value()

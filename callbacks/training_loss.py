@@ -1,0 +1,32 @@
+"""Loss on the batches trained on, beside the held-out one."""
+
+from typing import Any
+
+from lightning import LightningModule, Trainer
+
+from callbacks.recorder import Recorder
+from src.charts import charts_of
+from src.model import ToyModel
+
+
+class TrainingLoss(Recorder):
+    """Line `training` of the chart `loss`, whose other line, `overall`, is the held-out loss of `FeatureLosses`.
+
+    It is the mean over the block of steps that was trained on: of a finite training set, the loss on all of it.
+    """
+
+    def __init__(self, every_n_steps: int = 50, instances: list[int] | None = None) -> None:
+        super().__init__(every_n_steps, instances)
+        self._is_due = False
+
+    def record(self, trainer: Trainer, model: ToyModel, step: int, after_last: bool) -> None:
+        self._is_due = not after_last
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if self._is_due:
+            self._is_due = False
+            losses = outputs["feature_losses"].mean(dim=0).mean(dim=1)[self.followed].tolist()
+            for i, loss in zip(self.followed, losses, strict=True):
+                charts_of(trainer).add_lines(f"loss/instance_{i}", {"training": loss}, trainer.global_step)
