@@ -146,4 +146,4 @@ def regime_table(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 def order_of(n_examples: int | None) -> float:
     """To sort sizes by, endless data last."""
-    return math.inf if n_examples is None else n_examples
+    return math.inf if n_examples is None else float(n_examples)

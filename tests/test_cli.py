@@ -12,13 +12,27 @@ import torch
 import yaml
 
 from src import cli
-from src.runs import CHECKPOINT, write_rows
+from src.runs import CHECKPOINT, read_stored, write_rows
 from tests.running import ROOT, read_census, read_trajectory, run_cli, run_of, slow
 
-CONFIGS = sorted(path.relative_to(ROOT) for path in (ROOT / "configs").glob("*.yaml") if path.name != "defaults.yaml")
+ALL = sorted(path.relative_to(ROOT) for path in (ROOT / "configs").rglob("*.yaml"))
+CONFIGS = [path for path in ALL if path.name != "defaults.yaml" and path.parent.name != "optimizers"]
 OVERLAYS = sorted(path.relative_to(ROOT) for path in (ROOT / "configs" / "optimizers").glob("*.yaml"))
-ALIKE = ("pentagon", "features_7")  # configs that differ from another in a number
-SMALLER = {"seeds": ["--model.n_instances=20"], "basin": ["--model.size=4"]}
+ALIKE = ("pentagon", "features_7", "paper")  # configs that differ from another in a number
+FEW_EXAMPLES = [
+    "--data.n_features=50",
+    "--data.feature_probability=0.1",
+    "--data.n_examples=20",
+    "--data.validation_size=200",
+    "--model.n_instances=2",
+    "--model.lr_scheduler.init_args.warmup_steps=10",
+]
+SMALLER = {
+    "seeds": ["--model.n_instances=20"],
+    "basin": ["--model.size=4"],
+    "laptop": ["--model.lr_scheduler.init_args.warmup_steps=10", "--data.validation_size=2000"],
+    "paper": ["--model.lr_scheduler.init_args.warmup_steps=10", "--data.validation_size=2000"],
+}
 
 README = (ROOT / "README.md").read_text()
 
@@ -37,7 +51,7 @@ def test_every_config_trains(config: Path, tmp_path: Path) -> None:
         ]
         smaller = [f"--model.census={write_rows(tmp_path / 'census.csv', rows)}"]
     assert run_cli(tmp_path, *smaller, config=config, max_steps=60) == 0
-    (run,) = (tmp_path / config.stem).iterdir()
+    (run,) = (path.parent for path in tmp_path.rglob("config.yaml"))
     files = {path.name for path in run.iterdir()}
     assert {"config.yaml", "census.csv", "trajectory.safetensors", "polygons.png", "checkpoints"} <= files
 
@@ -123,6 +137,44 @@ def test_independent_streams_resume_to_the_same_bits(tmp_path: Path) -> None:
     assert run_cli(part, *options, f"--ckpt_path={run_of(part) / CHECKPOINT}") == 0
     expected, resumed = state(run_of(whole)), state(run_of(part, version=1))
     assert all(torch.equal(expected[name], resumed[name]) for name in expected)
+
+
+def run_regimes(folder: Path, *arguments: str, max_steps: int) -> int:
+    return run_cli(folder, *FEW_EXAMPLES, *arguments, config="configs/regimes/laptop.yaml", max_steps=max_steps)
+
+
+@pytest.mark.parametrize("n_examples", ["20", "null"])
+def test_a_finite_or_endless_set_and_its_schedule_resume_to_the_same_bits(n_examples: str, tmp_path: Path) -> None:
+    options = (f"--data.n_examples={n_examples}", "--model.lr_scheduler.init_args.total_steps=120")
+    whole, part = tmp_path / "whole", tmp_path / "part"
+    assert run_regimes(whole, *options, max_steps=120) == 0
+    assert run_regimes(part, *options, max_steps=70) == 0
+    checkpoint = run_of(part, "regimes") / CHECKPOINT
+    assert run_regimes(part, *options, f"--ckpt_path={checkpoint}", max_steps=120) == 0
+    expected, resumed = state(run_of(whole, "regimes")), state(run_of(part, "regimes", 1))
+    assert all(torch.equal(expected[name], resumed[name]) for name in expected)
+    stored = [read_stored(run) for run in (run_of(whole, "regimes"), run_of(part, "regimes", 1))]
+    assert all(torch.equal(stored[0][name], stored[1][name]) for name in stored[0])
+
+
+def test_a_run_whose_learning_rate_has_reached_zero_does_not_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_regimes(tmp_path, max_steps=60) == 0
+    checkpoint = run_of(tmp_path, "regimes") / CHECKPOINT
+    capsys.readouterr()
+    assert run_regimes(tmp_path, f"--ckpt_path={checkpoint}", max_steps=90) == 2
+    allowed = "more than 10 and at most 60, where the learning rate's course ends."
+    assert capsys.readouterr().err == f"error: trainer.max_steps is 90; it must be {allowed}\n"
+
+
+def test_examples_that_do_not_fit_into_memory_are_refused_with_what_fits(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_regimes(tmp_path, "--data.n_examples=1000000000000", max_steps=60) == 2
+    assert re.match(
+        r"error: data\.n_examples is 1000000000000; it must be at most \d+, as many as fit", capsys.readouterr().err
+    )
 
 
 def test_validate_reports_a_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
-"""The sparse feature distribution: its streams, the whole of it, and its fixed sample."""
+"""The sparse feature distribution: its streams, the whole of it, its fixed sample, and finite training sets."""
 
+import copy
 import itertools
 import math
 import re
@@ -13,10 +14,9 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from src.data import N_VALIDATION_CHUNKS, SparseFeatures, SparsePopulation, SparseStream
-from src.draws import INSTANCE, TRAINING, VALIDATION, collapse_empty_rows, draw_sparse, generator_for
+from src.data import N_VALIDATION_CHUNKS, FiniteFeatures, SparseFeatures, SparsePopulation, SparseStream
+from src.draws import TRAINING, VALIDATION, generator_for
 from src.errors import ConfigError
-from src.model import ReLUOutputModel
 from src.population import MAX_FEATURES, Chunk, Sample, SparseDistribution
 
 # With a fixed seed a statistical test passes or fails for good. At this level a right sample fails for one seed in a
@@ -27,10 +27,6 @@ MAX_STEPS = 23  # a prime, so that most block sizes leave a shorter last block
 
 def seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
-
-
-def sample(feature_probability: float, n_rows: int = 200_000, n_features: int = 6) -> Tensor:
-    return draw_sparse((n_rows, n_features), feature_probability, seeded(0))
 
 
 def stream(block_size: int, max_steps: int = MAX_STEPS, seeds: tuple[int, ...] = (0,)) -> SparseStream:
@@ -64,80 +60,6 @@ def validation_chunks(data: SparseFeatures) -> list[Chunk]:
 
 def validation_data(data: SparseFeatures) -> Tensor:
     return torch.cat([chunk.x for chunk in validation_chunks(data)])
-
-
-# One draw
-
-
-def test_a_draw_has_the_shape_asked_for_in_single_precision() -> None:
-    x = draw_sparse((2, 5, 3), 0.5, seeded(0))
-    assert (x.shape, x.dtype) == ((2, 5, 3), torch.float32)
-
-
-@pytest.mark.parametrize("feature_probability", [0.001, 0.057, 0.5, 0.95])
-def test_an_entry_is_active_with_probability_p(feature_probability: float) -> None:
-    x = sample(feature_probability)
-    assert stats.binomtest(int((x > 0).sum()), x.numel(), feature_probability).pvalue > ALPHA
-
-
-@pytest.mark.parametrize("feature_probability", [0.001, 0.057, 0.5, 1.0])
-def test_an_active_entry_is_uniform_on_the_unit_interval(feature_probability: float) -> None:
-    x = sample(feature_probability)
-    assert stats.kstest(x[x > 0].numpy(), "uniform").pvalue > ALPHA
-
-
-@pytest.mark.parametrize("feature_probability", [0.001, 0.057, 0.5, 1.0])
-def test_no_entry_leaves_the_unit_interval(feature_probability: float) -> None:
-    x = sample(feature_probability)
-    assert x.min() >= 0
-    assert x.max() < 1
-
-
-def test_at_p_of_one_hardly_an_entry_is_zero() -> None:
-    # A uniform float32 is exactly 0 once in 2^24 draws: 0.07 of the 1.2 million here, so three would be a bug.
-    assert (sample(1.0) == 0).sum() <= 2
-
-
-@pytest.mark.parametrize(("i", "j"), list(itertools.combinations(range(4), 2)))
-def test_features_are_active_independently_of_each_other(i: int, j: int) -> None:
-    active = sample(0.3, n_features=4) > 0
-    n_both = int((active[:, i] & active[:, j]).sum())
-    assert stats.binomtest(n_both, len(active), 0.3**2).pvalue > ALPHA
-
-
-@pytest.mark.parametrize(("i", "j"), list(itertools.combinations(range(4), 2)))
-def test_values_of_two_features_are_uncorrelated(i: int, j: int) -> None:
-    x = sample(1.0, n_features=4)
-    assert stats.pearsonr(x[:, i], x[:, j]).pvalue > ALPHA
-
-
-def test_an_example_is_independent_of_the_one_before_it() -> None:
-    active = sample(0.3) > 0
-    both = active[1::2] & active[::2]
-    assert stats.binomtest(int(both.sum()), both.numel(), 0.3**2).pvalue > ALPHA
-
-
-def test_two_draws_from_one_generator_differ() -> None:
-    generator = seeded(0)
-    assert not torch.equal(draw_sparse((4, 3), 1.0, generator), draw_sparse((4, 3), 1.0, generator))
-
-
-# Random streams
-
-
-def test_a_key_gives_the_same_stream_every_time() -> None:
-    assert torch.equal(torch.rand(8, generator=generator_for(3, 1)), torch.rand(8, generator=generator_for(3, 1)))
-
-
-def test_no_two_seeds_or_purposes_share_a_stream() -> None:
-    keys = list(itertools.product((0, 1, 2, 2**32 - 1), (TRAINING, VALIDATION, INSTANCE)))
-    first_numbers = {tuple(torch.rand(4, generator=generator_for(*key)).tolist()) for key in keys}
-    assert len(first_numbers) == len(keys)
-
-
-def test_a_thousand_instances_have_a_thousand_streams() -> None:
-    streams = {tuple(torch.rand(4, generator=generator_for(0, INSTANCE, seed)).tolist()) for seed in range(1000)}
-    assert len(streams) == 1000
 
 
 # The stream
@@ -406,35 +328,6 @@ def test_the_weighted_validation_sample_has_active_entries_in_proportion_p() -> 
     assert stats.binomtest(n_active, 1_100_000, 0.1).pvalue > ALPHA
 
 
-@pytest.mark.parametrize("feature_probability", [0.02, 0.3, 1.0])
-def test_merging_empty_rows_keeps_a_models_mean_loss(feature_probability: float) -> None:
-    x = draw_sparse((500, 6), feature_probability, seeded(1)).double()
-    model = ReLUOutputModel(6, n_instances=3).double()
-    torch.nn.init.normal_(model.b, generator=seeded(2))  # so that empty rows cost something
-    merged = collapse_empty_rows(x, 1.0)
-    # Two float64 sums of 500 numbers of order one.
-    torch.testing.assert_close(model.feature_losses(*merged), model.feature_losses(x), rtol=1e-12, atol=0)
-
-
-def test_the_weight_of_a_chunk_scales_its_loss() -> None:
-    x = draw_sparse((500, 6), 0.1, seeded(1)).double()
-    model = ReLUOutputModel(6, n_instances=3).double()
-    losses = model.feature_losses(*collapse_empty_rows(x, 0.05))
-    torch.testing.assert_close(losses, 0.05 * model.feature_losses(x), rtol=1e-12, atol=0)  # float64 sums
-
-
-def test_merging_keeps_every_row_that_is_not_empty() -> None:
-    x = torch.tensor([[0.0, 0.0], [0.0, 0.5], [0.0, 0.0], [0.25, 0.0]])
-    merged = collapse_empty_rows(x, 1.0)
-    assert merged.x.tolist() == [[0.0, 0.5], [0.25, 0.0], [0.0, 0.0]]
-    assert merged.weights.tolist() == [0.25, 0.25, 0.5]
-
-
-def test_a_sample_of_empty_rows_becomes_one_row_of_the_whole_weight() -> None:
-    merged = collapse_empty_rows(torch.zeros(7, 2), 0.5)
-    assert (merged.x.tolist(), merged.weights.tolist()) == ([[0.0, 0.0]], [0.5])
-
-
 @pytest.mark.parametrize("other_seed", [0, 1, 2])
 def test_no_validation_example_is_a_training_example(other_seed: int) -> None:
     """Neither of the run with the same seed nor of a run with another."""
@@ -476,6 +369,132 @@ def test_another_seed_gives_another_validation_sample() -> None:
 def test_no_two_chunks_of_the_validation_sample_are_alike() -> None:
     data = many_features(feature_probability=1.0, validation_size=200)
     assert len({tuple(chunk.x.flatten().tolist()) for chunk in validation_chunks(data)}) == N_VALIDATION_CHUNKS
+
+
+# A finite training set
+
+
+def finite(max_steps: int = 6, **arguments: Any) -> FiniteFeatures:
+    """A small data module of few examples whose trainer ends after so many steps."""
+    few = {"n_features": 30, "feature_probability": 0.2, "n_examples": 7, "block_size": 4, "validation_size": 200}
+    data = FiniteFeatures(**few | arguments)
+    data.trainer = SimpleNamespace(max_steps=max_steps)
+    return data
+
+
+def steps(data: FiniteFeatures) -> list[Tensor]:
+    """What every step of the run trains on."""
+    return [x for block in data.train_dataloader() for x in block]
+
+
+def test_every_step_has_all_examples_and_the_same() -> None:
+    data = finite()
+    assert [len(block) for block in data.train_dataloader()] == [4, 2]
+    assert all(x is data.examples for x in steps(data))
+    assert data.examples.is_sparse
+    assert data.examples.shape == (7, 30)
+
+
+def test_the_same_seed_has_the_same_examples_and_another_seed_others() -> None:
+    one, again, other = (finite(seed=seed).examples.to_dense() for seed in (3, 3, 4))
+    assert torch.equal(one, again)
+    assert not torch.equal(one, other)
+
+
+def test_the_examples_of_a_smaller_set_are_the_first_of_a_larger_one() -> None:
+    assert torch.equal(finite(n_examples=5).examples.to_dense(), finite(n_examples=5000).examples.to_dense()[:5])
+
+
+@pytest.mark.parametrize("n_examples", [7, None])
+def test_examples_have_unit_length_in_training_and_held_out(n_examples: int | None) -> None:
+    data = finite(n_examples=n_examples)
+    for x in [*steps(data), *(chunk.x for chunk in data.population.chunks)]:
+        length = x.to_dense().norm(dim=1)
+        # float32; at p = 0.2 and n = 30 an example is empty once in 800.
+        torch.testing.assert_close(length[length > 0], torch.ones_like(length[length > 0]), rtol=1e-6, atol=0)
+
+
+def test_examples_may_keep_the_length_they_are_drawn_with() -> None:
+    dense = finite(unit_length=False, n_examples=5000).examples.to_dense()
+    assert stats.kstest(dense[dense > 0].numpy(), "uniform").pvalue > ALPHA
+
+
+def test_no_held_out_example_is_a_training_example() -> None:
+    # At p = 1 two unrelated examples are never alike by chance; with one active feature each, they often are.
+    data = finite(n_examples=2000, validation_size=2000, feature_probability=1.0)
+    held_out = {tuple(row) for chunk in data.population.chunks for row in chunk.x.to_dense().tolist()}
+    training = {tuple(row) for row in data.examples.to_dense().tolist()}
+    assert held_out.isdisjoint(training)
+
+
+def test_the_weights_of_the_held_out_sample_sum_to_one() -> None:
+    total = sum(chunk.weights.double().sum().item() for chunk in finite().population.chunks)
+    assert total == pytest.approx(1, rel=1e-6)  # float32
+
+
+@pytest.mark.parametrize(("n_features", "unit_length"), [(6, True), (6, False), (11, True), (11, False)])
+def test_the_population_is_exact_where_it_can_be_enumerated(n_features: int, unit_length: bool) -> None:
+    kind = type(finite(n_features=n_features, unit_length=unit_length).population)
+    assert kind is (SparseDistribution if n_features == 6 and not unit_length else Sample)
+
+
+def test_endless_examples_are_fresh_at_every_step() -> None:
+    of_steps = steps(finite(n_examples=None, batch_size=5))
+    assert [tuple(x.shape) for x in of_steps] == [(5, 30)] * 6
+    assert len({tuple(x.values().tolist()) for x in of_steps}) == 6
+
+
+@pytest.mark.parametrize("n_blocks", [0, 1, 2])
+def test_endless_examples_go_on_bit_for_bit_from_a_saved_state(n_blocks: int) -> None:
+    whole = finite(n_examples=None, batch_size=5).train_dataloader()
+    blocks = iter(whole)
+    for _ in range(n_blocks):
+        next(blocks)
+    resumed = finite(n_examples=None, batch_size=5, block_size=3).train_dataloader()
+    resumed.load_state_dict(copy.deepcopy(whole.state_dict()))
+    rest = [[x.to_dense() for block in stream for x in block] for stream in (blocks, resumed)]
+    assert len(rest[0]) == 6 - 4 * n_blocks if n_blocks < 2 else not rest[0]
+    assert all(torch.equal(a, b) for a, b in zip(*rest, strict=True))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"n_examples": 8},
+        {"n_examples": None},
+        {"seed": 1},
+        {"feature_probability": 0.1},
+        {"n_features": 31},
+        {"unit_length": False},
+    ],
+)
+def test_a_run_is_not_resumed_on_other_examples(other: dict[str, Any]) -> None:
+    state = finite().train_dataloader().state_dict()
+    with pytest.raises(
+        ConfigError, match=r"^the training data is .*; it must be .*n_examples 7, seed 0.*, as in the che"
+    ):
+        finite(**other).train_dataloader().load_state_dict(state)
+
+
+def test_a_run_on_a_stream_is_not_resumed_on_a_finite_set() -> None:
+    with pytest.raises(ConfigError, match=r"^the training data is .*; it must be of another kind, as in the che"):
+        finite().train_dataloader().load_state_dict(stream(5).state_dict())
+
+
+def test_more_examples_than_memory_holds_are_refused_with_what_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("src.memory.free_bytes", lambda: 10_000_000)
+    with pytest.raises(
+        ConfigError, match=r"^data\.n_examples is 1000000; it must be at most \d+, as many as fit"
+    ) as refusal:
+        finite(n_examples=1_000_000)
+    fits = int(re.findall(r"at most (\d+)", str(refusal.value))[0])
+    assert finite(n_examples=fits).examples.shape[0] == fits
+
+
+@pytest.mark.parametrize(("field", "value"), [("n_examples", 0), ("n_examples", -3), ("batch_size", 0)])
+def test_a_bad_size_of_a_finite_set_is_refused(field: str, value: int) -> None:
+    with pytest.raises(ConfigError, match=rf"^data\.{field} is {value}; it must be at least 1"):
+        FiniteFeatures(**{field: value})
 
 
 # What is refused

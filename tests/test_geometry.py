@@ -16,6 +16,7 @@ from src.geometry import (
     STUB_NORM,
     angles_to_learned,
     count_directions,
+    dimensionality,
     find_polygons,
 )
 
@@ -405,3 +406,40 @@ def test_directions_alone_are_counted_as_with_all_else(n_hidden: int, dtype: tor
     W = noise((500, n_hidden, 7), 0.7, 0).to(dtype)
     W[0] = math.nan
     assert torch.equal(count_directions(W), find_polygons(W).n_directions)
+
+
+# Dimensionality
+
+
+@pytest.mark.parametrize("k", range(3, 12))
+def test_each_corner_of_a_regular_polygon_has_its_share_of_two_dimensions(k: int) -> None:
+    corners = columns(*((1.3, 360 * j / k + 7) for j in range(k)))
+    values = dimensionality(corners.unsqueeze(0))
+    torch.testing.assert_close(values, torch.full_like(values, 2 / k), rtol=1e-13, atol=0)  # float64 sums
+
+
+def test_vectors_at_right_angles_have_a_dimension_each_and_opposite_ones_half_of_one() -> None:
+    right = dimensionality(columns((2, 0), (0.5, 90)).unsqueeze(0))
+    opposite = dimensionality(columns((2, 0), (2, 180)).unsqueeze(0))
+    torch.testing.assert_close(right, torch.ones_like(right))
+    torch.testing.assert_close(opposite, torch.full_like(opposite, 0.5))
+
+
+@pytest.mark.parametrize("n_hidden", [1, 2, 5])
+def test_dimensionality_is_its_formula_vector_by_vector(n_hidden: int) -> None:
+    v = torch.randn(3, n_hidden, 7, generator=seeded(0), dtype=torch.float64)
+    values = dimensionality(v)
+    for instance, i in itertools.product(range(3), range(7)):
+        own = v[instance, :, i]
+        along = sum(float(own / own.norm() @ v[instance, :, j]) ** 2 for j in range(7))
+        assert float(values[instance, i]) == pytest.approx(float(own @ own) / along, rel=1e-12)
+
+
+def test_a_vector_of_length_zero_has_no_dimension() -> None:
+    assert dimensionality(columns((0, 0), (1, 0)).unsqueeze(0)).tolist() == [[0, 1]]
+    assert dimensionality(torch.zeros(1, 2, 3)).tolist() == [[0, 0, 0]]
+
+
+def test_dimensionality_does_not_change_with_the_scale_of_all_vectors() -> None:
+    v = torch.randn(2, 2, 9, generator=seeded(1), dtype=torch.float64)
+    torch.testing.assert_close(dimensionality(1e-6 * v), dimensionality(v), rtol=1e-12, atol=0)

@@ -1,0 +1,58 @@
+"""The learning rate over a run, and what happens where run and schedule do not end together."""
+
+import re
+
+import pytest
+import torch
+
+from src.data import SparseFeatures
+from src.errors import ConfigError
+from src.model import ReLUOutputModel
+from src.schedules import WarmupCosine
+from tests.running import SMALL_VALIDATION, fit
+
+
+def schedule(warmup_steps: int = 4, total_steps: int | None = 12) -> WarmupCosine:
+    return WarmupCosine(torch.optim.SGD([torch.zeros(1)], lr=0.5), warmup_steps, total_steps)
+
+
+def test_the_learning_rate_rises_in_a_line_to_its_highest() -> None:
+    assert [schedule().share(step) for step in range(5)] == [0.25, 0.5, 0.75, 1.0, 1.0]
+
+
+def test_it_falls_as_half_a_cosine_to_zero() -> None:
+    shares = [schedule().share(step) for step in (4, 6, 8, 10, 12)]
+    assert shares == pytest.approx([1, (1 + 0.5**0.5) / 2, 0.5, (1 - 0.5**0.5) / 2, 0], abs=1e-15)
+
+
+def test_the_optimizer_has_the_schedules_rate_at_each_step() -> None:
+    rates = []
+
+    class Recording(torch.optim.SGD):
+        def step(self, closure=None):  # type: ignore[no-untyped-def, override]
+            rates.append(self.param_groups[0]["lr"])
+            return super().step(closure)
+
+    model = ReLUOutputModel(
+        6, optimizer=lambda parameters: Recording(parameters, lr=0.5), lr_scheduler=lambda own: WarmupCosine(own, 4)
+    )
+    fit(model, max_steps=12, data=SparseFeatures(validation_size=SMALL_VALIDATION, block_size=5))
+    assert rates == pytest.approx([0.5 * schedule().share(step) for step in range(12)])
+
+
+@pytest.mark.parametrize(
+    ("total_steps", "max_steps", "allowed"),
+    [(None, 4, "more than 4 and at most 4"), (12, 13, "more than 4 and at most 12"), (12, 3, "more than 4")],
+)
+def test_a_run_that_does_not_fit_the_schedule_is_refused(total_steps: int | None, max_steps: int, allowed: str) -> None:
+    model = ReLUOutputModel(6, lr_scheduler=lambda own: WarmupCosine(own, 4, total_steps))
+    with pytest.raises(ConfigError, match=re.escape(f"trainer.max_steps is {max_steps}; it must be {allowed}")):
+        fit(model, max_steps=max_steps)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field"), [((-1,), "warmup_steps"), ((4, 4), "total_steps"), ((4, 3), "total_steps")]
+)
+def test_a_schedule_that_cannot_be_is_refused(arguments: tuple[int, ...], field: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^lr_scheduler\.{field} is -?\d; it must be"):
+        schedule(*arguments)
