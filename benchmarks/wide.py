@@ -1,17 +1,21 @@
 """A wide model on few examples: `python -m benchmarks.wide`.
 
 n = 10,000 features, m = 2, T = 1,000 examples at S = 0.999 (each feature active with probability 0.001), the full batch
-at every step, one instance, AdamW: eager PyTorch on dense examples, this project's objective on sparse ones, and the
-same without its C++ part. Each runs in a process of its own, in turn. Peak memory is what the steps add to the process
-that already holds model, optimizer and examples; it is compared with one dense [batch, feature] array.
+at every step, one instance, AdamW: eager PyTorch on dense examples, this project's objective on sparse ones, the same
+without its C++ part, and a whole `fit` with configs/regimes/paper.yaml: its pictures, curves, checkpoints and census
+included. Each runs in a process of its own, in turn. Peak memory is what the steps add to the process that already
+holds model, optimizer and examples; it is compared with one dense [batch, feature] array.
 """
 
 import argparse
+import contextlib
+import io
 import json
 import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,27 +23,19 @@ from pathlib import Path
 import torch
 
 from benchmarks.__main__ import span
-from src import fused, objective
+from benchmarks.contenders import TimedCLI
+from src import cli, fused, objective
+from src.data import FiniteFeatures
 
 N_FEATURES, N_HIDDEN, N_EXAMPLES, PROBABILITY = 10_000, 2, 1_000, 0.001
 ROUNDS, SECONDS, WARM_UP = 3, 3.0, 2
 EAGER, FUSED, CLOSED = "eager, dense x", "fused, sparse x", "closed form, sparse x"
+FIT, FIT_STEPS = "fit, paper.yaml", 5000
 
 
 def sparse_examples() -> torch.Tensor:
     """Unit-length examples [example, feature], sparse COO, never dense on the way."""
-    generator = torch.Generator().manual_seed(0)
-    trials = torch.full((N_EXAMPLES,), float(N_FEATURES))
-    counts = torch.binomial(trials, torch.full_like(trials, PROBABILITY), generator=generator)
-    indices, values = [], []
-    for t, count in enumerate(counts.long().tolist()):
-        columns = torch.randperm(N_FEATURES, generator=generator)[:count].sort().values
-        indices.append(torch.stack([torch.full((count,), t), columns]))
-        value = torch.rand(count, generator=generator)
-        values.append(value / value.norm().clamp(min=1e-12))
-    shape = (N_EXAMPLES, N_FEATURES)
-    entries = torch.cat(indices, dim=1), torch.cat(values)
-    return torch.sparse_coo_tensor(*entries, shape, check_invariants=True).coalesce()
+    return FiniteFeatures(N_FEATURES, PROBABILITY, N_EXAMPLES).examples
 
 
 def loop(name: str) -> Callable[[], None]:
@@ -75,7 +71,21 @@ def forget_peak() -> None:
     Path("/proc/self/clear_refs").write_text("5")
 
 
+def measure_fit() -> dict[str, float]:
+    """The steps of a whole `fit`, by the time from its call to its return; its memory is that of all it does."""
+    settings = {"data.n_examples": N_EXAMPLES, "model.n_instances": 1, "trainer.max_steps": FIT_STEPS}
+    arguments = [f"--{name}={value}" for name, value in settings.items()]
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        place = f"--trainer.logger.init_args.save_dir={folder}"
+        before = peak_bytes()
+        status = cli.main(["fit", "--config=configs/regimes/paper.yaml", *arguments, place], TimedCLI)
+    assert status == 0
+    return {"rate": FIT_STEPS / TimedCLI.seconds, "bytes": peak_bytes() - before}
+
+
 def measure(name: str) -> dict[str, float]:
+    if name == FIT:
+        return measure_fit()
     step = loop(name)
     torch.rand(500, 500) @ torch.rand(500, 500)  # what a first matrix product sets up is not the steps' own
     forget_peak()
@@ -106,7 +116,7 @@ def main() -> None:
     if options.one:
         print(json.dumps(measure(options.one)))
         return
-    results: dict[str, list[dict[str, float]]] = {EAGER: [], FUSED: [], CLOSED: []}
+    results: dict[str, list[dict[str, float]]] = {EAGER: [], FUSED: [], CLOSED: [], FIT: []}
     for _ in range(options.rounds):
         for name, runs in results.items():
             runs.append(in_process(name))

@@ -17,7 +17,7 @@ from src.model import ToyModel
 from src.population import SAMPLE, PopulationLosses
 from src.rates import rates
 from src.runs import CENSUS, run_folder, write_rows
-from src.tables import geometry_table
+from src.tables import geometry_table, loss_text
 from src.terminal import polygon_text
 
 N_LISTED_FEATURES = 12  # of a model with more, no single feature is listed
@@ -154,7 +154,7 @@ def unlearned_columns(model: ToyModel, polygons: Polygons) -> dict[str, list[str
 def instance_line(row: dict[str, Any], n_features: int, feature_losses: list[float]) -> Text:
     """`seed 11: hexagon, 6 of 6 learned, Frobenius norm 2.86, loss 0.00467 ± 0.00003` and the features' losses."""
     if row["loss_method"] == SAMPLE:
-        loss = f"{row['loss']:.5f} ± {row['loss_error']:.5f} (of a sample)"
+        loss = f"{loss_text(row['loss'])} ± {row['loss_error']:.1e} (of a sample)"
     else:
         loss = f"{row['loss']:.8f}"
     line = Text.assemble(

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from src.geometry import find_polygons
 from src.model import ToyModel
+from src.tables import loss_text
 
 REFRESHES_PER_SECOND = 2
 
@@ -85,4 +86,4 @@ def _describe(model: ToyModel, feature_losses: Any) -> str:
     """The block's mean loss and the geometry, or the most frequent ones of a stack."""
     names = Counter(find_polygons(model.W).names).most_common(2)
     geometry = names[0][0] if model.n_instances == 1 else ", ".join(f"{count} {name}" for name, count in names)
-    return f"loss {float(feature_losses.mean()):.5f}  [bold]{geometry}[/bold]"
+    return f"loss {loss_text(float(feature_losses.mean()))}  [bold]{geometry}[/bold]"

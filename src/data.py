@@ -27,8 +27,8 @@ from src.population import MAX_FEATURES, Chunk, Sample, SparseDistribution, n_qu
 N_VALIDATION_CHUNKS = 20  # independent parts of the validation sample; their spread gives its standard error
 DRAW_COPIES = 2  # of a block while it is drawn: its instances one by one, and their stack
 MAX_TRAINING_NODES = 2**20
-# Of sparse examples: as coordinates and as the fused objective's own lists, and its partial sums of tiles of features.
-BYTES_OF_AN_EXAMPLE, BYTES_OF_AN_ENTRY, BYTES_OF_TILES = 100, 90, 0.1
+# Of sparse examples, measured, with a margin: as coordinates, as the fused objective's lists, and its sums of tiles.
+BYTES_OF_AN_EXAMPLE, BYTES_OF_AN_ENTRY, BYTES_OF_TILES = 60, 80, 0.03
 ENDLESS = 2**40  # a number of blocks that no run reaches
 
 

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
+from matplotlib.ticker import FuncFormatter
 from torch import Tensor
 
 from src.figures import MARGIN, longest
@@ -23,6 +24,8 @@ MAX_SPOKES = 500  # of a star
 COLUMN_INCHES = 0.92
 MIN_COLUMNS = 6  # wide enough for the legend
 CHART_INCHES = (3.2, 1.9)
+LOGARITHMIC_FROM = 10  # times what a model that returns nothing loses
+LEAST_LOSS = 0.05  # that is drawn on a logarithmic axis
 NEAR_CIRCLE = 0.5  # vectors at least so long are drawn with the unit circle
 
 
@@ -60,7 +63,10 @@ def draw_losses(axes: Axes, regimes: Sequence[Regime]) -> None:
         axes.fill_between(places, [min(own) for own in losses], [max(own) for own in losses], color=color, alpha=0.15)
     axes.axhline(1, color="0.8", linewidth=0.8, zorder=0)
     axes.set(ylabel="squared error\nof an example", ylim=(0, None))
-    axes.legend(frameon=False, fontsize=8.5, loc="upper right")
+    if max(max(own.test_loss) for own in regimes) > LOGARITHMIC_FROM:
+        axes.set(yscale="log", ylim=(LEAST_LOSS, None))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda loss, _: f"{loss:g}"))
+    axes.legend(frameon=False, fontsize=8.5, loc="upper left")
 
 
 def draw_star(axes: Axes, vectors: Float[Tensor, "2 point"], color: str) -> None:

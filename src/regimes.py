@@ -12,7 +12,7 @@ from rich.box import SIMPLE
 from rich.table import Table
 from torch import Tensor
 
-from src.geometry import count_directions, find_polygons
+from src.geometry import find_polygons
 from src.runs import CENSUS, read_rows, read_stored
 
 N_LARGEST = 5  # features whose dimensionality is summed up: as many as a pentagon has
@@ -96,7 +96,7 @@ def regime_rows(regimes: Sequence[Regime]) -> list[dict[str, Any]]:
 
     Returns: rows with `n_examples` (empty for no end of them), `seed, training_loss, test_loss, test_loss_error` (as in
         `Regime`), `feature_geometry, n_learned, largest_features` (mean dimensionality of five), `example_geometry,
-        n_directions` (of the examples), `median_example` (dimensionality), `hidden_over_examples` (m / T), `is_best`.
+        median_example` (dimensionality), `hidden_over_examples` (m / T), `is_best`.
     """
     rows = []
     for regime in regimes:
@@ -111,7 +111,6 @@ def regime_rows(regimes: Sequence[Regime]) -> list[dict[str, Any]]:
             "n_learned": of_features.learned.sum(dim=1).tolist(),
             "largest_features": regime.largest_features.tolist(),
             "example_geometry": of_examples.names,
-            "n_directions": count_directions(regime.hidden_vectors).tolist(),
             "median_example": regime.median_example.tolist(),
             "hidden_over_examples": [regime.even_share] * len(regime.seeds),
             "is_best": [i == regime.best for i in range(len(regime.seeds))],
@@ -137,7 +136,7 @@ def regime_table(rows: Sequence[Mapping[str, Any]]) -> Table:
             f"{row['test_loss']:.4f}",
             row["feature_geometry"],
             f"{row['largest_features']:.3f}",
-            row["example_geometry"] if is_few else f"{row['n_directions']} directions",
+            row["example_geometry"] if is_few else "",
             f"{row['median_example']:.4f}",
             f"{row['median_example'] / share:.2f}" if share else "",
         )

@@ -14,6 +14,7 @@ from src.rates import rate, rates
 from src.stationary import DEGENERATE, MINIMUM, SADDLE
 
 NEAR_DEGREES = 5
+WIDE_LOSS = 0.0015  # below it five decimals say too little
 STATIONARY = (MINIMUM, SADDLE, DEGENERATE)
 LANDSCAPE_HEADINGS = ("geometry", "verdict", "count", "loss", "least curvature", "zero modes", "distance")
 LANDSCAPE_CAPTION = (
@@ -98,13 +99,18 @@ def geometry_table(censuses: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table
                 f"{row['count']:,}",
                 f"{row['share']:.1%}",
                 f"{row['low']:.1%} to {row['high']:.1%}",
-                f"{row['loss']:.5f}",
+                loss_text(row["loss"]),
                 f"{row['frobenius_norm']:.3f}",
                 "" if stub is None else f"{stub:.3f}",
                 "" if angle is None else f"{angle:.1f}°",
             )
         table.add_section()
     return table
+
+
+def loss_text(loss: float) -> str:
+    """Five decimals, or of a mean over very many features, which is small, five digits."""
+    return f"{loss:.5f}" if not abs(loss) < WIDE_LOSS else f"{loss:.4e}"
 
 
 def landscape_table(certificates: Sequence[Mapping[str, Any]]) -> Table:
