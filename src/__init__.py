@@ -11,6 +11,7 @@ W       the weights; column i is the direction that stands for feature i in the 
 b       the output bias
 h       the hidden vector
 p       `feature_probability`: how often a feature is active (not a sparsity: S = 1 - p)
+T       the number of examples in a finite training set
 n, m    the number of features and of hidden dimensions
 
 Axes

@@ -95,12 +95,13 @@ def regime_rows(regimes: Sequence[Regime]) -> list[dict[str, Any]]:
     """A row for each instance.
 
     Returns: rows with `n_examples` (empty for no end of them), `seed, training_loss, test_loss, test_loss_error` (as in
-        `Regime`), `feature_geometry, n_learned, largest_features` (mean dimensionality of five), `example_geometry,
-        median_example` (dimensionality), `hidden_over_examples` (m / T), `is_best`.
+        `Regime`), `feature_geometry, n_learned, largest_features` (mean dimensionality of five), `example_geometry` (of up
+        to 12), `median_example` (dimensionality), `hidden_over_examples` (m / T), `is_best`.
     """
     rows = []
     for regime in regimes:
         of_features, of_examples = find_polygons(regime.W), find_polygons(regime.hidden_vectors)
+        is_few = regime.n_examples is not None and regime.n_examples <= N_NAMED
         columns: dict[str, list[Any]] = {
             "n_examples": ["" if regime.n_examples is None else regime.n_examples] * len(regime.seeds),
             "seed": regime.seeds,
@@ -110,7 +111,7 @@ def regime_rows(regimes: Sequence[Regime]) -> list[dict[str, Any]]:
             "feature_geometry": of_features.names,
             "n_learned": of_features.learned.sum(dim=1).tolist(),
             "largest_features": regime.largest_features.tolist(),
-            "example_geometry": of_examples.names,
+            "example_geometry": of_examples.names if is_few else [""] * len(regime.seeds),
             "median_example": regime.median_example.tolist(),
             "hidden_over_examples": [regime.even_share] * len(regime.seeds),
             "is_best": [i == regime.best for i in range(len(regime.seeds))],
@@ -129,14 +130,13 @@ def regime_table(rows: Sequence[Mapping[str, Any]]) -> Table:
         if not row["is_best"]:
             continue
         n_examples, share = row["n_examples"], row["hidden_over_examples"]
-        is_few = n_examples != "" and n_examples <= N_NAMED
         table.add_row(
             "\N{INFINITY}" if n_examples == "" else f"{n_examples:,}",
             f"{row['training_loss']:.4f}",
             f"{row['test_loss']:.4f}",
             row["feature_geometry"],
             f"{row['largest_features']:.3f}",
-            row["example_geometry"] if is_few else "",
+            row["example_geometry"],
             f"{row['median_example']:.4f}",
             f"{row['median_example'] / share:.2f}" if share else "",
         )
