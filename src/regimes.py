@@ -95,8 +95,8 @@ def regime_rows(regimes: Sequence[Regime]) -> list[dict[str, Any]]:
     """A row for each instance.
 
     Returns: rows with `n_examples` (empty for no end of them), `seed, training_loss, test_loss, test_loss_error` (as in
-        `Regime`), `feature_geometry, n_learned, largest_features` (mean dimensionality of five), `example_geometry` (of up
-        to 12), `median_example` (dimensionality), `hidden_over_examples` (m / T), `is_best`.
+        `Regime`), `feature_geometry, n_learned, largest_features` (mean dimensionality of five), `example_geometry` (up
+        to 12 examples), `median_example` (dimensionality), `hidden_over_examples` (m / T), `is_best`.
     """
     rows = []
     for regime in regimes:
