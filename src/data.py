@@ -1,8 +1,7 @@
 """Where examples come from: the sparse feature distribution as an endless stream, as a whole, or as a finite sample."""
 
-from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from lightning import LightningDataModule
@@ -23,6 +22,7 @@ from src.draws import (
 from src.errors import ConfigError, require
 from src.memory import require_memory
 from src.population import MAX_FEATURES, Chunk, Sample, SparseDistribution, n_quadrature_nodes, quadrature_nodes
+from src.streams import PopulationStream, RowStream, SparseStream, WholeDistribution
 
 N_VALIDATION_CHUNKS = 20  # independent parts of the validation sample; their spread gives its standard error
 DRAW_COPIES = 2  # of a block while it is drawn: its instances one by one, and their stack
@@ -30,129 +30,6 @@ MAX_TRAINING_NODES = 2**20
 # Of sparse examples, measured, with a margin: as coordinates, as the fused objective's lists, and its sums of tiles.
 BYTES_OF_AN_EXAMPLE, BYTES_OF_AN_ENTRY, BYTES_OF_TILES = 60, 80, 0.03
 ENDLESS = 2**40  # a number of blocks that no run reaches
-
-
-class WholeDistribution:
-    """A loader whose one batch is the distribution itself: validation needs no other."""
-
-    def __init__(self, population: SparseDistribution | Sample) -> None:
-        self.population = population
-
-    def __iter__(self) -> Iterator[SparseDistribution | Sample]:
-        yield self.population
-
-    def __len__(self) -> int:
-        return 1
-
-
-class SparseStream:
-    """Endless fresh batches in blocks of optimizer steps, [step, batch, feature] or [step, instance, batch, feature].
-
-    A block ends where the step count is a multiple of `block_size`, and at `max_steps` (-1: never). The data of step t
-    depend on the seed and on t alone, not on the block size. `state_dict` holds the position after the last block
-    handed out; Lightning saves it in every checkpoint.
-
-    The generators live on the CPU, so that every device sees the same examples.
-    """
-
-    def __init__(
-        self,
-        generators: list[torch.Generator],
-        batch_shape: tuple[int, int],
-        feature_probability: float,
-        block_size: int,
-        max_steps: int = -1,
-        shared: bool = True,
-    ) -> None:
-        self.generators = generators
-        self.batch_shape = batch_shape
-        self.feature_probability = feature_probability
-        self.block_size = block_size
-        self.max_steps = max_steps
-        self.shared = shared
-        self.step = 0
-
-    def __iter__(self) -> Iterator[Tensor | Chunk | list[Tensor]]:
-        while self.max_steps == -1 or self.step < self.max_steps:
-            n_steps = self.block_size - self.step % self.block_size
-            if self.max_steps != -1:
-                n_steps = min(n_steps, self.max_steps - self.step)
-            self.step += n_steps
-            yield self._draw(n_steps)
-
-    def _draw(self, n_steps: int) -> Tensor | Chunk | list[Tensor]:
-        shape = (n_steps, *self.batch_shape)
-        blocks = [draw_sparse(shape, self.feature_probability, generator) for generator in self.generators]
-        return blocks[0] if self.shared else torch.stack(blocks, dim=1)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {
-            "step": self.step,
-            "shared": self.shared,
-            "generators": [generator.get_state() for generator in self.generators],
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        require(
-            len(state["generators"]) == len(self.generators),
-            "the number of data streams in the checkpoint",
-            len(state["generators"]),
-            f"{len(self.generators)}, as configured",
-        )
-        kinds = {True: "shared", False: "independent"}
-        require(
-            state["shared"] == self.shared,
-            "data.stream",
-            kinds[self.shared],
-            f"{kinds[state['shared']]}, as in the checkpoint",
-        )
-        self.step = state["step"]
-        for generator, saved in zip(self.generators, state["generators"], strict=True):
-            generator.set_state(saved)
-
-
-class PopulationStream(SparseStream):
-    """The whole distribution at every step, as nodes [step, batch, feature] with weights [batch]."""
-
-    def __init__(self, nodes: Chunk, block_size: int, max_steps: int = -1) -> None:
-        super().__init__([], (len(nodes.x), nodes.x.shape[1]), 1.0, block_size, max_steps)
-        self.nodes = nodes
-
-    def _draw(self, n_steps: int) -> Chunk:
-        return Chunk(self.nodes.x.expand(n_steps, -1, -1), self.nodes.weights)
-
-
-class RowStream(SparseStream):
-    """The same for many features of which few are active: a block is a list of sparse COO [batch, feature], one a step.
-
-    Args:
-        draw: the next step's batch, from the generator.
-        generator: None if every step has the same batch.
-        fingerprint: of the data, which a run that is resumed must have too.
-    """
-
-    def __init__(
-        self,
-        draw: Callable[[], Tensor],
-        generator: torch.Generator | None,
-        fingerprint: str,
-        block_size: int,
-        max_steps: int = -1,
-    ) -> None:
-        super().__init__([generator] if generator is not None else [], (0, 0), 1.0, block_size, max_steps)
-        self.draw = draw
-        self.fingerprint = fingerprint
-
-    def _draw(self, n_steps: int) -> list[Tensor]:
-        return [self.draw() for _ in range(n_steps)]
-
-    def state_dict(self) -> dict[str, Any]:
-        return {**super().state_dict(), "fingerprint": self.fingerprint}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        saved = state.get("fingerprint", "of another kind")
-        require(saved == self.fingerprint, "the training data", self.fingerprint, f"{saved}, as in the checkpoint")
-        super().load_state_dict(state)
 
 
 class SparseFeatures(LightningDataModule):

@@ -11,6 +11,7 @@ LAYERS = [
     {"src.errors", "src.palette", "src.rates", "src.fused"},
     {"src.geometry", "src.objective", "src.memory", "src.population", "src.theory", "src.schedules"},
     {"src.draws", "src.metrics", "src.terminal", "src.stationary"},
+    {"src.streams"},
     {"src.data"},
     {"src.model", "src.figures", "src.rate_figures", "src.runs", "src.charts", "src.tables"},
     {"callbacks.recorder", "src.initialisations", "src.phases", "src.regimes"},
@@ -18,6 +19,7 @@ LAYERS = [
     {"callbacks.example_snapshots"},
     {"src.cli", "src.predictions"},
     {"src.cells"},
+    {"src.sweep_report"},
     {"src.sweep"},
 ]
 PURE = (
@@ -29,6 +31,7 @@ PURE = (
     "src.objective",
     "src.population",
     "src.draws",
+    "src.streams",
     "src.stationary",
     "src.theory",
     "src.memory",

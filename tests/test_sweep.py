@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from src import cells as of_sweep
-from src import cli, memory, sweep
+from src import cli, memory, sweep, sweep_report
 from src.cells import Cell, parse_grid
 from src.errors import ConfigError
 from src.runs import CENSUS, CHECKPOINT, CONFIG, RATES, RATES_PICTURE, read_rows
@@ -88,7 +88,7 @@ def test_cells_agree_as_often_as_a_seed_has_the_same_geometry_from_the_same_star
     cells = [cell("a", 4, 1.0), cell("b", 5, 1.0), cell("c", 4, 1.0), cell("d", 5, 1.0), cell("e", 4, 0.5)]
     names = ("square", "square", "pentagon")
     censuses = {cell.name: [{"seed": str(k), "geometry": name} for k, name in enumerate(names)] for cell in cells}
-    pairs = [(row["first"], row["second"], row["count"]) for row in sweep.agreement_of(cells, censuses)]
+    pairs = [(row["first"], row["second"], row["count"]) for row in sweep_report.agreement_of(cells, censuses)]
     assert pairs == [("a", "c", 3), ("b", "d", 3)]
 
 
