@@ -19,11 +19,12 @@ from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from src import fused, objective
+from src.closed_form import relu_losses
 from src.draws import N_SEEDS
 from src.errors import ConfigError, NonFiniteError, require
 from src.memory import require_memory
 from src.metrics import PopulationLoss
-from src.population import Chunk, PopulationLosses, Sample, SparseDistribution, integrate, relu_losses
+from src.population import Chunk, PopulationLosses, Sample, SparseDistribution, integrate
 from src.schedules import WarmupCosine
 
 # Optimizers whose step mixes the entries of a parameter, so that an instance would feel its neighbours.

@@ -15,8 +15,9 @@ from jaxtyping import Float
 from scipy.optimize import brentq
 from torch import Tensor
 
+from src.closed_form import relu_derivatives
 from src.geometry import IRREGULAR, NAMES, find_polygons
-from src.population import SparseDistribution, relu_derivatives
+from src.population import SparseDistribution
 from src.stationary import FLAT, classify, flatten, search, spectra, unflatten
 from src.theory import MAX_VERTICES, best_norm_and_bias
 

@@ -14,7 +14,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from src.population import Derivatives, SparseDistribution, relu_derivatives, relu_losses
+from src.closed_form import Derivatives, relu_derivatives, relu_losses
+from src.population import SparseDistribution
 
 MINIMUM, SADDLE, DEGENERATE, NOT_STATIONARY = ("minimum", "saddle", "degenerate", "not stationary")
 

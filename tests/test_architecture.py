@@ -10,8 +10,8 @@ from tests.running import ROOT
 LAYERS = [
     {"src.errors", "src.palette", "src.rates", "src.fused"},
     {"src.geometry", "src.objective", "src.memory", "src.population", "src.theory", "src.schedules"},
-    {"src.draws", "src.metrics", "src.terminal", "src.stationary"},
-    {"src.streams"},
+    {"src.draws", "src.metrics", "src.terminal", "src.closed_form"},
+    {"src.streams", "src.stationary"},
     {"src.data"},
     {"src.model", "src.figures", "src.rate_figures", "src.runs", "src.charts", "src.tables"},
     {"callbacks.recorder", "src.initialisations", "src.phases", "src.regimes"},
@@ -30,6 +30,7 @@ PURE = (
     "src.fused",
     "src.objective",
     "src.population",
+    "src.closed_form",
     "src.draws",
     "src.streams",
     "src.stationary",

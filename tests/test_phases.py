@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from src import predictions
+from src.closed_form import relu_derivatives
 from src.phases import Branch, candidates, crossings, describe, follow, probabilities, stationary_points
-from src.population import SparseDistribution, relu_derivatives
+from src.population import SparseDistribution
 from src.runs import (
     CRITICAL_POINTS,
     CROSSINGS,

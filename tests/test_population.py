@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from src import objective
+from src.closed_form import relu_derivatives, relu_losses
 from src.draws import draw_sparse
 from src.model import ReLUOutputModel
 from src.population import (
@@ -18,8 +19,6 @@ from src.population import (
     integrate,
     n_quadrature_nodes,
     quadrature_nodes,
-    relu_derivatives,
-    relu_losses,
 )
 from tests.running import slow
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from src.population import SparseDistribution, relu_derivatives
+from src.closed_form import relu_derivatives
+from src.population import SparseDistribution
 from src.stationary import (
     DEGENERATE,
     MINIMUM,

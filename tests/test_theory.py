@@ -6,8 +6,9 @@ import re
 import pytest
 import torch
 
+from src.closed_form import relu_derivatives
 from src.errors import ConfigError
-from src.population import SparseDistribution, relu_derivatives
+from src.population import SparseDistribution
 from src.stationary import classify, spectra
 from src.theory import (
     MAX_VERTICES,
