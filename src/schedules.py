@@ -10,7 +10,7 @@ from src.errors import require
 
 
 class WarmupCosine(LRScheduler):
-    """Linear warm-up, then half a cosine down to zero (Henighan et al. 2023, appendix on the training set-up).
+    """Linear warm-up, then half a cosine down to zero (Henighan et al. 2023).
 
     Args:
         optimizer: its learning rate is the highest, reached after the warm-up.

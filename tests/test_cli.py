@@ -143,7 +143,7 @@ def run_regimes(folder: Path, *arguments: str, max_steps: int) -> int:
     return run_cli(folder, *FEW_EXAMPLES, *arguments, config="configs/regimes/laptop.yaml", max_steps=max_steps)
 
 
-@pytest.mark.parametrize("n_examples", ["20", "null"])
+@pytest.mark.parametrize("n_examples", [slow("20"), "null"])
 def test_a_finite_or_endless_set_and_its_schedule_resume_to_the_same_bits(n_examples: str, tmp_path: Path) -> None:
     options = (f"--data.n_examples={n_examples}", "--model.lr_scheduler.init_args.total_steps=120")
     whole, part = tmp_path / "whole", tmp_path / "part"
@@ -157,6 +157,7 @@ def test_a_finite_or_endless_set_and_its_schedule_resume_to_the_same_bits(n_exam
     assert all(torch.equal(stored[0][name], stored[1][name]) for name in stored[0])
 
 
+@pytest.mark.slow
 def test_a_run_whose_learning_rate_has_reached_zero_does_not_go_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
