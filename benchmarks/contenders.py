@@ -78,6 +78,7 @@ def bare_objective(n_instances: int) -> Loop:
     W, b = parameters(n_instances)
     optimizer = torch.optim.AdamW([W, b], lr=LEARNING_RATE, weight_decay=DECAY, fused=True)
     batches = next(iter(SparseFeatures(N_FEATURES, PROBABILITY, BATCH).train_dataloader()))
+    assert isinstance(batches, torch.Tensor)
     position = 0
 
     def step() -> None:

@@ -11,7 +11,7 @@ from src.charts import charts_of
 from src.errors import require
 from src.geometry import find_polygons
 from src.model import ReLUOutputModel, ToyModel
-from src.population import CLOSED_FORM, SAMPLE, SparseDistribution
+from src.population import CLOSED_FORM, MAX_FEATURES, SAMPLE, SparseDistribution
 from src.runs import LANDSCAPE, run_folder, write_rows
 from src.stationary import REACH, Certificates, certify
 from src.tables import landscape_markdown, landscape_table
@@ -83,10 +83,9 @@ class Landscape(Callback):
 
 def _why_not(model: ToyModel, method: str) -> str:
     if method == SAMPLE:
-        return (
-            f"{model.n_features} features are too many for the distribution to be enumerated: "
-            "the loss is a sample's, with its standard error, and there are no certificates."
-        )
+        many = f"{model.n_features} features are too many for the distribution to be enumerated"
+        reason = many if model.n_features > MAX_FEATURES else "Examples of this distribution cannot be enumerated"
+        return f"{reason}: the loss is a sample's, with its standard error, and there are no certificates."
     return f"{type(model).__name__} has no closed form: its loss is by quadrature, and there are no certificates."
 
 

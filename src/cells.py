@@ -17,6 +17,7 @@ import yaml
 from src import cli
 from src.errors import ConfigError, require
 from src.runs import CENSUS, CHECKPOINT, FINISHED, flat_settings, read_rows, read_settings
+from src.schedules import WarmupCosine
 
 LONGEST_NAME = 100  # characters of a folder
 # What says only where a run begins and where it goes.
@@ -87,7 +88,10 @@ class _DryRun(cli.ToyCLI):
 
     def _run_subcommand(self, subcommand: str) -> None:
         self.model.refuse_trainer(self.trainer)
-        self.model.configure_optimizers()
+        made = self.model.configure_optimizers()
+        for scheduler in made[1] if isinstance(made, tuple) else ():
+            if isinstance(scheduler, WarmupCosine):
+                scheduler.fit_to(self.trainer.max_steps)
 
 
 class _Reading(cli.ToyCLI):
@@ -157,7 +161,7 @@ def cells_of(
             by = "_".join(_short(key, grid) for key in grid) or "shards"
             out = Path(logger["init_args"]["save_dir"]) / f"{logger['init_args']['name']}_by_{by}"
         labels = {_short(key, grid): _label(key, value) for key, value in values.items()}
-        name = _shortened(", ".join(f"{key}={value}" for key, value in labels.items()) or "seeds")
+        name = shortened(", ".join(f"{key}={value}" for key, value in labels.items()) or "seeds")
         for shard, of_seeds in _shards(model, n_shards).items():
             place = {"save_dir": str(out), "name": name, "version": shard}
             changes = [f"--model.{key}={json.dumps(value)}" for key, value in of_seeds.items()]
@@ -185,7 +189,7 @@ def _label(key: str, value: str) -> str:
     return Path(value).stem if key == "config" else re.sub(r"[/\\]", "_", value)
 
 
-def _shortened(name: str) -> str:
+def shortened(name: str) -> str:
     """The name, or one of at most 100 characters that begins like it and is its alone."""
     if len(name) <= LONGEST_NAME:
         return name

@@ -95,7 +95,7 @@ class Charts:
 
     def add_distribution(self, chart: str, values: Float[Tensor, " value"], step: int) -> None:
         """Add the histogram of many values, for TensorBoard's Distributions and Histograms."""
-        finite = values[values.isfinite()].cpu().numpy()
+        finite = values[values.isfinite()].float().cpu().numpy()
         if len(finite):
             for value in histogram(chart, finite, bins=N_BINS).value:  # type: ignore[no-untyped-call]
                 self._add(OVERALL, value, step)

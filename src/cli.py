@@ -39,7 +39,10 @@ BOILERPLATE = '(Parser key "|Does not validate|Subtypes:|Errors:|Expected a <cla
 PARALLEL_FROM = 2**16  # entries of a step's x' from which a second thread pays
 SAVED = {"state_dict", "pytorch-lightning_version"}  # in every checkpoint, and looked for by Lightning
 # What `test` may have otherwise than the run: it ends in the same weights, and the same distribution.
-ONLY_TRAINING = ("model.init_args.optimizer", "model.init_args.lr_scheduler", "data.init_args.batch_size")
+ONLY_TRAINING = (
+    *(f"model.init_args.{name}" for name in ("optimizer", "lr_scheduler")),
+    *(f"data.init_args.{name}" for name in ("batch_size", "block_size", "stream")),
+)
 DEFAULTS = Path(__file__).parent.parent / "configs" / "defaults.yaml"
 
 

@@ -195,12 +195,12 @@ class FiniteFeatures(SparseFeatures):
         require(n_examples is None or n_examples >= 1, "data.n_examples", n_examples, "at least 1, or null for no end")
         bytes_of_feature = feature_probability * BYTES_OF_AN_ENTRY + BYTES_OF_TILES
         bytes_each = round(BYTES_OF_AN_EXAMPLE + n_features * bytes_of_feature)
-        for field, count in (
-            ("data.n_examples", n_examples or 0),
-            ("data.batch_size", 0 if n_examples else batch_size),
-            ("data.validation_size", validation_size),
-        ):
-            require_memory(field, count, bytes_each)
+        require_memory("data.validation_size", validation_size, bytes_each)
+        held_out = validation_size * bytes_each
+        if n_examples is not None:
+            require_memory("data.n_examples", n_examples, bytes_each, held_out)
+        else:
+            require_memory("data.block_size", block_size, batch_size * bytes_each, held_out)
         self.n_examples = n_examples
         self.unit_length = unit_length
 

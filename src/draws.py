@@ -16,7 +16,8 @@ from src.population import Chunk
 # What a random stream is for, which keeps the streams of one seed apart.
 TRAINING, VALIDATION, INSTANCE, DONORS, COLUMNS, EXAMPLES = range(6)
 N_SEEDS = 2**32  # what torch's CPU generator tells apart
-ROWS_AT_ONCE = 1024  # sparse examples that are drawn together
+ROWS_AT_ONCE = 1024  # sparse examples that are drawn together, fewer if that were more than
+ENTRIES_AT_ONCE = 2**20  # active entries
 SURPLUS = 6  # standard deviations by which the number of active entries drawn at once exceeds its mean
 
 
@@ -55,14 +56,15 @@ def collapse_empty_rows(x: Float[Tensor, "batch feature"], weight: float) -> Chu
 def draw_sparse_rows(n_rows: int, n_features: int, feature_probability: float, generator: torch.Generator) -> Tensor:
     """`draw_sparse` as coordinates, in memory and time of the active entries alone.
 
-    Which entries are active follows from the gaps between them, which are geometric. Rows are drawn 1,024 at a time, so
-    that the first rows of a longer draw are those of a shorter one.
+    Which entries are active follows from the gaps between them, which are geometric. Rows are drawn as many at a time
+    as depends on n and p alone, so that the first rows of a longer draw are those of a shorter one.
 
     Returns: float32 sparse COO [row, feature], coalesced.
     """
     parts = []
-    for first in range(0, n_rows, ROWS_AT_ONCE):
-        place = _active_places(ROWS_AT_ONCE * n_features, feature_probability, generator)
+    n_at_once = max(1, min(ROWS_AT_ONCE, int(ENTRIES_AT_ONCE / (n_features * feature_probability))))
+    for first in range(0, n_rows, n_at_once):
+        place = _active_places(n_at_once * n_features, feature_probability, generator)
         value = torch.rand(len(place), generator=generator, dtype=torch.float32)
         wanted = place < (n_rows - first) * n_features
         parts.append((place[wanted] + first * n_features, value[wanted]))

@@ -20,9 +20,9 @@ def free_bytes() -> int:
     return max(0, min(free, limit - used))
 
 
-def require_memory(field: str, count: int, bytes_each: int) -> None:
-    """Raise a `ConfigError` that says how many fit, unless `count` things of `bytes_each` do."""
-    free = int(SHARE * free_bytes())
+def require_memory(field: str, count: int, bytes_each: int, beside: int = 0) -> None:
+    """Raise a `ConfigError` that says how many fit, unless `count` things of `bytes_each` do, beside so many bytes."""
+    free = max(0, int(SHARE * free_bytes()) - beside)
     if count * bytes_each > free:
         raise ConfigError(
             f"{field} is {count}; it must be at most {free // bytes_each}, as many as fit: each takes "

@@ -26,6 +26,7 @@ from src.memory import require_memory
 from src.metrics import PopulationLoss
 from src.population import Chunk, PopulationLosses, Sample, SparseDistribution, integrate
 from src.schedules import WarmupCosine
+from src.streams import Repeated
 
 # Optimizers whose step mixes the entries of a parameter, so that an instance would feel its neighbours.
 COUPLING_OPTIMIZERS = (torch.optim.LBFGS, torch.optim.Adafactor)
@@ -54,6 +55,10 @@ def _in_float64(module: torch.nn.Module) -> Iterator[None]:
     finally:
         for t, data in zip(tensors, saved, strict=True):
             t.data = data
+
+
+def _or_null(names: str | list[str]) -> str:
+    return names if isinstance(names, str) else ", ".join(names) or "null"
 
 
 class ToyModel(LightningModule):
@@ -178,6 +183,7 @@ class ToyModel(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["optimizer"] = type(self.trainer.optimizers[0]).__name__
+        checkpoint["lr_scheduler"] = [type(own.scheduler).__name__ for own in self.trainer.lr_scheduler_configs]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         for name, parameter in self.named_parameters():
@@ -187,11 +193,11 @@ class ToyModel(LightningModule):
         if self.trainer.state.fn == "fit":
             step, max_steps = checkpoint["global_step"], self.trainer.max_steps
             require(step < max_steps, "trainer.max_steps", max_steps, f"more than {step}, the step of the checkpoint")
-            optimizer = type(self._make_optimizer()).__name__
-            saved_optimizer = checkpoint.get("optimizer", optimizer)
-            require(
-                optimizer == saved_optimizer, "model.optimizer", optimizer, f"{saved_optimizer}, as in the checkpoint"
-            )
+            made = self._make_optimizer()
+            schedulers = [] if self._lr_scheduler is None else [type(self._lr_scheduler(made)).__name__]
+            for name, own in (("optimizer", type(made).__name__), ("lr_scheduler", schedulers)):
+                saved = checkpoint.get(name, own)
+                require(own == saved, f"model.{name}", _or_null(own), f"{_or_null(saved)}, as in the checkpoint")
 
     def on_fit_start(self) -> None:
         self.refuse_trainer(self.trainer)
@@ -209,7 +215,7 @@ class ToyModel(LightningModule):
         allowed = "32-true or 64-true"
         require(not trainer.precision.endswith("-mixed"), "trainer.precision", trainer.precision, allowed)
 
-    def training_step(self, block: Tensor | Chunk | list[Tensor], batch_idx: int) -> dict[str, Tensor]:
+    def training_step(self, block: Tensor | Chunk | list[Tensor] | Repeated, batch_idx: int) -> dict[str, Tensor]:
         """One optimizer step for each batch of the block.
 
         Args:
@@ -228,6 +234,7 @@ class ToyModel(LightningModule):
         argument = signature(optimizer.optimizer.step).parameters.get("closure")
         needs_closure = argument is not None and argument.default is Parameter.empty
         batches, weights = block if isinstance(block, Chunk) else (block, None)
+        batches = [block.x] * block.n_steps if isinstance(block, Repeated) else batches
         feature_losses = self.b.new_empty(len(batches), *self.b.shape)
         for k, (x, losses) in enumerate(zip(batches, feature_losses, strict=True)):
             first_only = iter([losses])  # an optimizer may evaluate again, at other weights
@@ -259,8 +266,8 @@ class ToyModel(LightningModule):
         """Set all parameters' `grad` to that of the loss on one batch; return the feature losses, in `out` if given."""
         self.zero_grad()
         total = torch.zeros_like(self.b) if out is None else out.zero_()
-        for part in self._dense_parts(x, weights) if x.is_sparse else [(x, weights)]:
-            feature_losses = self.feature_losses(*part)
+        for share, part in self._dense_parts(x, weights) if x.is_sparse else [(1, (x, weights))]:
+            feature_losses = share * self.feature_losses(*part)
             # Not `manual_backward`: its three rounds of hooks would cost a fifth of a small model's step.
             feature_losses.mean(dim=-1).sum().backward()  # type: ignore[no-untyped-call]
             total += feature_losses.detach()
@@ -317,21 +324,27 @@ class ToyModel(LightningModule):
         A variant may hold more with an instance axis than its parameters, so the whole stack is computed here.
         """
         losses = torch.zeros_like(self.b)
-        for part in self._dense_parts(x, weights):
-            losses += self.feature_losses(*part)
+        for share, part in self._dense_parts(x, weights):
+            losses += share * self.feature_losses(*part)
         return losses if instances is None else losses[instances]
 
-    def _dense_parts(self, x: Tensor, weights: Tensor | None) -> Iterator[Chunk]:
-        """As many examples at a time as stay in cache, with weights."""
+    def _dense_parts(self, x: Tensor, weights: Tensor | None) -> Iterator[tuple[Tensor, Chunk]]:
+        """As many examples at a time as stay in cache: their share of the weights, and they with weights that sum to 1.
+
+        So a term of a variant's loss that does not depend on the examples counts once, whatever the number of parts.
+        """
         size = max(MIN_EXAMPLES, MAX_ENTRIES // (self.n_instances * self.n_features))
         weights = self.b.new_full((x.shape[0],), 1 / x.shape[0]) if weights is None else weights
-        return Chunk(x, weights).dense_parts(size)
+        for part in Chunk(x, weights).dense_parts(size):
+            share = part.weights.sum()
+            if share > 0:
+                yield share, Chunk(part.x, part.weights / share)
 
     @torch.no_grad()
     def hidden_vectors(self, x: Float[Tensor, "batch feature"]) -> Float[Tensor, "instance hidden batch"]:
         """Where each example lies in the hidden space; x may be sparse."""
         is_own = type(self).encode is not ToyModel.encode
-        parts = [part for part, _ in self._dense_parts(x, None)] if is_own else [x]
+        parts = [part.x for _, part in self._dense_parts(x, None)] if is_own else [x]
         return torch.cat([self.encode(part).mT for part in parts], dim=-1)
 
     @torch.no_grad()

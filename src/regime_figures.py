@@ -19,18 +19,22 @@ from src.palette import FEATURE_COLORS
 from src.regimes import Regime
 
 OF_FEATURES, OF_EXAMPLES = FEATURE_COLORS[0], FEATURE_COLORS[1]
-N_POINTS = 200  # features, the largest, or examples, the first, drawn one by one
+N_POINTS = 60  # features, the largest, or examples, the first, drawn one by one
 MAX_SPOKES = 500  # of a star
 COLUMN_INCHES = 0.92
 MIN_COLUMNS = 6  # wide enough for the legend
 CHART_INCHES = (3.2, 1.9)
+LEAST_DIMENSIONALITY = 0.002  # that is drawn, or what the examples share evenly
 LOGARITHMIC_FROM = 10  # times what a model that returns nothing loses
 LEAST_LOSS = 0.05  # that is drawn on a logarithmic axis
 NEAR_CIRCLE = 0.5  # vectors at least so long are drawn with the unit circle
 
 
 def draw_dimensionalities(axes: Axes, regimes: Sequence[Regime]) -> None:
-    """Draw every feature's and every example's dimensionality in the best instance, and the spread over instances."""
+    """Draw dimensionalities in the best instance, of the largest features and the first examples, and their summaries.
+
+    Lines are summaries of all, bands their range over the instances.
+    """
     places = np.arange(len(regimes))
     for name, color, shift, of in (
         ("features: the largest five, mean", OF_FEATURES, -0.1, "feature"),
@@ -46,9 +50,11 @@ def draw_dimensionalities(axes: Axes, regimes: Sequence[Regime]) -> None:
         low, high = ([float(edge) for edge in edges] for edges in zip(*(s.aminmax() for s in summaries), strict=True))
         axes.fill_between(places, low, high, color=color, alpha=0.2, linewidth=0)
     finite = [(x, regime.even_share) for x, regime in zip(places, regimes, strict=True) if regime.n_examples]
-    axes.plot(*zip(*finite, strict=True), color="0.3", linewidth=1, linestyle="--", label="m / T")
-    axes.set(ylabel="dimensionality", ylim=(-0.02, None))
-    axes.legend(frameon=False, fontsize=8.5, loc="upper right")
+    shares = [share for _, share in finite]
+    axes.plot([x for x, _ in finite], shares, color="0.3", linewidth=1, linestyle="--", label="m / T")
+    axes.set(ylabel="dimensionality", yscale="log", ylim=(min([LEAST_DIMENSIONALITY, *shares]) / 2, 1.5))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.legend(frameon=False, fontsize=8.5, loc="lower left")
 
 
 def draw_losses(axes: Axes, regimes: Sequence[Regime]) -> None:
@@ -121,6 +127,9 @@ def regimes_figure(regimes: Sequence[Regime], title: str = "") -> Figure:
             draw_star(axes, (regime.W if name == "features" else regime.hidden_vectors)[regime.best], color)
             if column == 0:
                 axes.set_ylabel(name, color=color)
+    if has_stars:
+        scale = "stars are drawn each to its own scale; circles have a radius of 1"
+        figure.text(0.95 / width, (2 * star + 0.04) / height, scale, fontsize=7.5, color="0.5")
     if title:
         figure.suptitle(title, fontsize=11, y=1 - 0.12 / figure.get_figheight())
     return figure

@@ -30,7 +30,8 @@ class Regime:
     Attributes:
         n_examples: T; None for fresh examples at every step.
         seeds: of the instances.
-        training_loss, test_loss, test_loss_error: squared error of an example, summed over its features.
+        training_loss, test_loss, test_loss_error: squared error of an example, summed over its features; of endless
+            data the first is NaN.
         W: their columns, and
         hidden_vectors: where the examples lie; of fresh ones, a part of the held-out sample.
         feature_dimensionality, example_dimensionality: of both.
@@ -48,8 +49,9 @@ class Regime:
 
     @property
     def best(self) -> int:
-        """The instance of least training loss, which is all that training knows."""
-        return min(range(len(self.seeds)), key=self.training_loss.__getitem__)
+        """The instance of least training loss, which is all that training knows; of endless data, least test loss."""
+        losses = self.test_loss if self.n_examples is None else self.training_loss
+        return min(range(len(self.seeds)), key=losses.__getitem__)
 
     @property
     def label(self) -> str:
@@ -78,7 +80,7 @@ def read_regime(n_examples: int | None, folders: Sequence[Path]) -> Regime:
     stored = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
     n_features = stored["W"].shape[2]
     losses = {
-        name: [n_features * float(row.get(name, row["loss"])) for row in census]
+        name: [n_features * float(row.get(name, math.nan)) for row in census]
         for name in ("training_loss", "loss", "loss_error")
     }
     return Regime(
@@ -94,9 +96,10 @@ def read_regime(n_examples: int | None, folders: Sequence[Path]) -> Regime:
 def regime_rows(regimes: Sequence[Regime]) -> list[dict[str, Any]]:
     """A row for each instance.
 
-    Returns: rows with `n_examples` (empty for no end of them), `seed, training_loss, test_loss, test_loss_error` (as in
-        `Regime`), `feature_geometry, n_learned, largest_features` (mean dimensionality of five), `example_geometry` (up
-        to 12 examples), `median_example` (dimensionality), `hidden_over_examples` (m / T), `is_best`.
+    Returns: rows with `n_examples, seed, training_loss, test_loss, test_loss_error` (as in `Regime`; the first and the
+        third are empty for endless data), `feature_geometry, n_learned, largest_features` (mean dimensionality of
+        five), `example_geometry` (up to 12 examples), `median_example` (dimensionality), `hidden_over_examples` (m / T)
+        and `is_best`.
     """
     rows = []
     for regime in regimes:
@@ -105,7 +108,7 @@ def regime_rows(regimes: Sequence[Regime]) -> list[dict[str, Any]]:
         columns: dict[str, list[Any]] = {
             "n_examples": ["" if regime.n_examples is None else regime.n_examples] * len(regime.seeds),
             "seed": regime.seeds,
-            "training_loss": regime.training_loss,
+            "training_loss": ["" if math.isnan(loss) else loss for loss in regime.training_loss],
             "test_loss": regime.test_loss,
             "test_loss_error": regime.test_loss_error,
             "feature_geometry": of_features.names,
@@ -132,7 +135,7 @@ def regime_table(rows: Sequence[Mapping[str, Any]]) -> Table:
         n_examples, share = row["n_examples"], row["hidden_over_examples"]
         table.add_row(
             "\N{INFINITY}" if n_examples == "" else f"{n_examples:,}",
-            f"{row['training_loss']:.4f}",
+            "" if n_examples == "" else f"{row['training_loss']:.4f}",
             f"{row['test_loss']:.4f}",
             row["feature_geometry"],
             f"{row['largest_features']:.3f}",

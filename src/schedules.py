@@ -1,6 +1,7 @@
 """Learning rates that change while a model trains."""
 
 import math
+from typing import Any
 
 from torch import Tensor
 from torch.optim import Optimizer
@@ -24,17 +25,28 @@ class WarmupCosine(LRScheduler):
         require(total_steps is None or total_steps > warmup_steps, "lr_scheduler.total_steps", total_steps, allowed)
         self.warmup_steps = warmup_steps
         self.total_steps = total_steps
+        self.has_end = total_steps is not None
         super().__init__(optimizer)
 
     def fit_to(self, max_steps: int) -> None:
         """End with the run, if no end was given.
 
         Raises:
-            ConfigError: if the run ends during the warm-up, or goes on after the end.
+            ConfigError: if the run ends during the warm-up, or not where the schedule does.
         """
-        self.total_steps = max_steps if self.total_steps is None else self.total_steps
-        allowed = f"more than {self.warmup_steps} and at most {self.total_steps}, where the learning rate's course ends"
-        require(self.warmup_steps < max_steps <= self.total_steps, "trainer.max_steps", max_steps, allowed)
+        after = f"more than {self.warmup_steps}, lr_scheduler.warmup_steps"
+        require(max_steps > self.warmup_steps, "trainer.max_steps", max_steps, after)
+        if self.total_steps is None:
+            self.total_steps = max_steps
+        fits = max_steps == self.total_steps or (self.has_end and max_steps < self.total_steps)
+        end = f"{'at most ' if self.has_end else ''}{self.total_steps}, where the learning rate's course ends"
+        require(fits, "trainer.max_steps", max_steps, end)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        for name in ("warmup_steps", "total_steps"):
+            own, saved = getattr(self, name), state_dict[name]
+            require(own in (None, saved), f"lr_scheduler.{name}", own, f"{saved}, as in the checkpoint")
+        super().load_state_dict({**state_dict, "has_end": self.has_end})
 
     def share(self, step: int) -> float:
         """Of the highest learning rate, at a step counted from 0."""

@@ -1,7 +1,7 @@
 """Loaders of training batches in blocks of optimizer steps, which resume to the bit, and of what is validated on."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -9,6 +9,15 @@ from torch import Tensor
 from src.draws import draw_sparse
 from src.errors import require
 from src.population import Chunk, Sample, SparseDistribution
+
+STREAM = "a stream of dense examples"
+
+
+class Repeated(NamedTuple):
+    """The same batch at each of so many steps."""
+
+    x: Tensor
+    n_steps: int
 
 
 class WholeDistribution:
@@ -32,7 +41,12 @@ class SparseStream:
     handed out; Lightning saves it in every checkpoint.
 
     The generators live on the CPU, so that every device sees the same examples.
+
+    Attributes:
+        fingerprint: of what the data are made from, as far as a run that is resumed must have it too.
     """
+
+    fingerprint = STREAM
 
     def __init__(
         self,
@@ -51,7 +65,7 @@ class SparseStream:
         self.shared = shared
         self.step = 0
 
-    def __iter__(self) -> Iterator[Tensor | Chunk | list[Tensor]]:
+    def __iter__(self) -> Iterator[Tensor | Chunk | list[Tensor] | Repeated]:
         while self.max_steps == -1 or self.step < self.max_steps:
             n_steps = self.block_size - self.step % self.block_size
             if self.max_steps != -1:
@@ -59,19 +73,22 @@ class SparseStream:
             self.step += n_steps
             yield self._draw(n_steps)
 
-    def _draw(self, n_steps: int) -> Tensor | Chunk | list[Tensor]:
+    def _draw(self, n_steps: int) -> Tensor | Chunk | list[Tensor] | Repeated:
         shape = (n_steps, *self.batch_shape)
         blocks = [draw_sparse(shape, self.feature_probability, generator) for generator in self.generators]
         return blocks[0] if self.shared else torch.stack(blocks, dim=1)
 
     def state_dict(self) -> dict[str, Any]:
         return {
+            "fingerprint": self.fingerprint,
             "step": self.step,
             "shared": self.shared,
             "generators": [generator.get_state() for generator in self.generators],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        saved = state.get("fingerprint", STREAM)
+        require(saved == self.fingerprint, "the training data", self.fingerprint, f"{saved}, as in the checkpoint")
         require(
             len(state["generators"]) == len(self.generators),
             "the number of data streams in the checkpoint",
@@ -102,12 +119,12 @@ class PopulationStream(SparseStream):
 
 
 class RowStream(SparseStream):
-    """The same for many features of which few are active: a block is a list of sparse COO [batch, feature], one a step.
+    """The same for many features of which few are active: sparse COO [batch, feature], a list of them or `Repeated`.
 
     Args:
         draw: the next step's batch, from the generator.
         generator: None if every step has the same batch.
-        fingerprint: of the data, which a run that is resumed must have too.
+        fingerprint: see `SparseStream`.
     """
 
     def __init__(
@@ -122,13 +139,5 @@ class RowStream(SparseStream):
         self.draw = draw
         self.fingerprint = fingerprint
 
-    def _draw(self, n_steps: int) -> list[Tensor]:
-        return [self.draw() for _ in range(n_steps)]
-
-    def state_dict(self) -> dict[str, Any]:
-        return {**super().state_dict(), "fingerprint": self.fingerprint}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        saved = state.get("fingerprint", "of another kind")
-        require(saved == self.fingerprint, "the training data", self.fingerprint, f"{saved}, as in the checkpoint")
-        super().load_state_dict(state)
+    def _draw(self, n_steps: int) -> list[Tensor] | Repeated:
+        return [self.draw() for _ in range(n_steps)] if self.generators else Repeated(self.draw(), n_steps)

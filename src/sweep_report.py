@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from src.cells import Cell
+from src.cells import Cell, shortened
 from src.figures import png
 from src.rate_figures import rate_grid_figure, rates_figure
 from src.rates import Rate, rate, rates
@@ -91,7 +91,7 @@ def regimes_of(cells: Sequence[Cell], censuses: Censuses) -> dict[str, list[Regi
         own = [cell for cell in cells if cell.name == name]
         if SIZE in own[0].values and all((cell.folder / STORED).is_file() for cell in own):
             labels = zip(own[0].values, own[0].labels.items(), strict=True)
-            others = ", ".join(f"{short}={label}" for key, (short, label) in labels if key != SIZE)
+            others = shortened(", ".join(f"{short}={label}" for key, (short, label) in labels if key != SIZE))
             n_examples = own[0].config["data"]["init_args"]["n_examples"]
             groups.setdefault(others, []).append(read_regime(n_examples, [cell.folder for cell in own]))
     return groups

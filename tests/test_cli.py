@@ -165,8 +165,12 @@ def test_a_run_whose_learning_rate_has_reached_zero_does_not_go_on(
     checkpoint = run_of(tmp_path, "regimes") / CHECKPOINT
     capsys.readouterr()
     assert run_regimes(tmp_path, f"--ckpt_path={checkpoint}", max_steps=90) == 2
-    allowed = "more than 10 and at most 60, where the learning rate's course ends."
+    allowed = "60, where the learning rate's course ends."
     assert capsys.readouterr().err == f"error: trainer.max_steps is 90; it must be {allowed}\n"
+    without = ("--model.lr_scheduler=null", f"--ckpt_path={checkpoint}")
+    assert run_regimes(tmp_path, *without, max_steps=90) == 2
+    wanted = "error: model.lr_scheduler is null; it must be WarmupCosine, as in the checkpoint.\n"
+    assert capsys.readouterr().err == wanted
 
 
 def test_examples_that_do_not_fit_into_memory_are_refused_with_what_fits(

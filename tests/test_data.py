@@ -17,6 +17,7 @@ from src.data import N_VALIDATION_CHUNKS, FiniteFeatures, SparseFeatures, Sparse
 from src.draws import TRAINING, VALIDATION, generator_for
 from src.errors import ConfigError
 from src.population import MAX_FEATURES, Chunk, Sample, SparseDistribution
+from src.streams import Repeated
 
 # With a fixed seed a statistical test passes or fails for good. At this level a right sample fails for one seed in a
 # million; a share of active entries that is off by a thirtieth, at p = 0.057, fails for nearly all.
@@ -258,12 +259,13 @@ def finite(max_steps: int = 6, **arguments: Any) -> FiniteFeatures:
 
 def steps(data: FiniteFeatures) -> list[Tensor]:
     """What every step of the run trains on."""
-    return [x for block in data.train_dataloader() for x in block]
+    blocks = list(data.train_dataloader())
+    return [x for block in blocks for x in ([block.x] * block.n_steps if isinstance(block, Repeated) else block)]
 
 
 def test_every_step_has_all_examples_and_the_same() -> None:
     data = finite()
-    assert [len(block) for block in data.train_dataloader()] == [4, 2]
+    assert [block.n_steps for block in data.train_dataloader()] == [4, 2]
     assert all(x is data.examples for x in steps(data))
     assert data.examples.is_sparse
     assert data.examples.shape == (7, 30)
@@ -351,8 +353,29 @@ def test_a_run_is_not_resumed_on_other_examples(other: dict[str, Any]) -> None:
 
 
 def test_a_run_on_a_stream_is_not_resumed_on_a_finite_set() -> None:
-    with pytest.raises(ConfigError, match=r"^the training data is .*; it must be of another kind, as in the che"):
+    with pytest.raises(ConfigError, match=r"^the training data is .*; it must be a stream of dense examples, as in"):
         finite().train_dataloader().load_state_dict(sparse_features([0]).train_dataloader().state_dict())
+
+
+def test_a_run_on_endless_sparse_examples_is_not_resumed_on_dense_ones() -> None:
+    state = finite(n_examples=None).train_dataloader().state_dict()
+    with pytest.raises(
+        ConfigError, match=r"^the training data is a stream of dense examples; it must be n_features 30"
+    ):
+        sparse_features([0]).train_dataloader().load_state_dict(state)
+
+
+def test_a_block_of_endless_examples_that_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("src.memory.free_bytes", lambda: 10_000_000)
+    with pytest.raises(ConfigError, match=r"^data\.block_size is 1000; it must be at most \d+, as many as fit"):
+        finite(n_examples=None, block_size=1000)
+
+
+def test_the_held_out_sample_and_the_examples_must_fit_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("src.memory.free_bytes", lambda: 10_000_000)
+    finite(n_examples=10_000)
+    with pytest.raises(ConfigError, match=r"^data\.n_examples is 10000; it must be at most"):
+        finite(n_examples=10_000, validation_size=10_000)
 
 
 def test_more_examples_than_memory_holds_are_refused_with_what_fits(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -211,6 +211,13 @@ def test_a_draw_that_would_not_fit_into_memory_when_dense_has_its_active_entries
     assert stats.binomtest(x._nnz(), 2000 * 50_000_000, 1e-7).pvalue > ALPHA
 
 
+def test_rows_of_very_many_active_entries_are_drawn_fewer_at_a_time() -> None:
+    # A thousand at a time would be 2.4 GB of places and gaps.
+    x = draw_sparse_rows(2, 500_000, 0.3, seeded(0))
+    assert stats.binomtest(x._nnz(), 1_000_000, 0.3).pvalue > ALPHA
+    assert torch.equal(draw_sparse_rows(1, 500_000, 0.3, seeded(0)).to_dense()[0], x.to_dense()[0])
+
+
 def test_a_row_scaled_to_unit_length_keeps_its_direction() -> None:
     x = rows(0.057, 500)
     dense, scaled = x.to_dense(), scaled_to_unit_length(x).to_dense()

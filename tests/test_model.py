@@ -346,13 +346,23 @@ class Shifted(LeakyModel):
         return super().encode(x - 0.1)
 
 
+class Penalised(LeakyModel):
+    """A variant whose loss has a term that does not depend on the examples."""
+
+    def feature_losses(self, x: Tensor, weights: Tensor | None = None) -> Tensor:
+        return super().feature_losses(x, weights) + 0.1 * self.W.square().sum(dim=1)
+
+
+VARIANTS = [ReLUOutputModel, LeakyModel, Shifted, Penalised]
+
+
 def sparse_and_dense() -> tuple[Tensor, Tensor]:
     """A hundred examples of 40 features."""
     x = draw_sparse_rows(100, 40, 0.1, torch.Generator().manual_seed(0))
     return x, x.to_dense()
 
 
-@pytest.mark.parametrize("kind", [ReLUOutputModel, LeakyModel, Shifted])
+@pytest.mark.parametrize("kind", VARIANTS)
 def test_a_step_on_sparse_examples_is_that_on_dense_ones(
     kind: type[ReLUOutputModel], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -372,7 +382,7 @@ def test_a_step_on_sparse_examples_is_that_on_dense_ones(
     torch.testing.assert_close(model.weighted_losses(sparse.double()), losses, rtol=1e-12, atol=1e-15)
 
 
-@pytest.mark.parametrize("kind", [ReLUOutputModel, LeakyModel, Shifted])
+@pytest.mark.parametrize("kind", VARIANTS)
 def test_hidden_vectors_of_sparse_examples_are_those_of_dense_ones(kind: type[ReLUOutputModel]) -> None:
     sparse, dense = sparse_and_dense()
     model = kind(n_features=40, n_instances=3)
@@ -386,7 +396,7 @@ def few_examples(n_examples: int | None, **arguments: Any) -> FiniteFeatures:
     return FiniteFeatures(n_examples=n_examples, **few | arguments)
 
 
-@pytest.mark.parametrize("kind", [ReLUOutputModel, LeakyModel, Shifted])
+@pytest.mark.parametrize("kind", VARIANTS)
 @pytest.mark.parametrize("n_examples", [20, None])
 def test_any_model_trains_on_sparse_examples(kind: type[ReLUOutputModel], n_examples: int | None) -> None:
     data = few_examples(n_examples)
@@ -397,7 +407,7 @@ def test_any_model_trains_on_sparse_examples(kind: type[ReLUOutputModel], n_exam
     assert model.losses_over(data.population).method == SAMPLE
 
 
-@pytest.mark.parametrize("kind", [ReLUOutputModel, LeakyModel])
+@pytest.mark.parametrize("kind", VARIANTS)
 def test_the_held_out_loss_is_that_of_the_dense_sample(kind: type[ReLUOutputModel]) -> None:
     data = few_examples(20)
     model = kind(n_features=40, n_instances=2)

@@ -85,7 +85,7 @@ def regime(n_examples: int | None, n_instances: int = 3, n_hidden: int = 2) -> R
     return Regime(
         n_examples,
         list(range(n_instances)),
-        [0.3, 0.1, 0.2][:n_instances],
+        [0.3, 0.1, 0.2][:n_instances] if n_examples else [math.nan] * n_instances,
         [1.0, 1.2, 1.1][:n_instances],
         [0.01] * n_instances,
         torch.randn(n_instances, n_hidden, 8, generator=generator),
@@ -96,8 +96,20 @@ def regime(n_examples: int | None, n_instances: int = 3, n_hidden: int = 2) -> R
 
 
 def test_the_best_instance_is_that_of_least_training_loss() -> None:
-    rows = regime_rows([regime(5)])
-    assert [row["is_best"] for row in rows] == [False, True, False]
+    assert [row["is_best"] for row in regime_rows([regime(5)])] == [False, True, False]
+
+
+def test_the_best_instance_on_endless_data_is_that_of_least_held_out_loss() -> None:
+    assert [row["is_best"] for row in regime_rows([regime(None)])] == [True, False, False]
+
+
+def test_a_sweep_that_the_schedule_does_not_fit_is_refused_before_anything_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--trainer.max_steps=400", "--grid=data.n_examples=[3]", f"--out={tmp_path}"]
+    assert sweep.main([f"--config={ROOT / 'configs/regimes/laptop.yaml'}", *arguments]) == 2
+    wanted = "error: trainer.max_steps is 400; it must be more than 500, lr_scheduler.warmup_steps.\n"
+    assert capsys.readouterr().err == wanted
 
 
 def test_the_even_share_is_the_hidden_dimensions_over_the_examples_and_at_most_one() -> None:
@@ -150,5 +162,6 @@ def test_a_sweep_over_the_number_of_examples_is_drawn_as_data_regimes(
     rows = read_rows(tmp_path / REGIMES)
     assert [(row["n_examples"], row["seed"]) for row in rows] == [(T, s) for T in ("3", "") for s in ("0", "1")]
     assert all(float(row["test_loss"]) > 0 for row in rows)
+    assert [row["training_loss"] == "" for row in rows] == [False, False, True, True]
     assert (tmp_path / REGIMES_PICTURE).read_bytes().startswith(b"\x89PNG")
     assert str(tmp_path / REGIMES_PICTURE) in capsys.readouterr().out.replace("\n", "")

@@ -42,7 +42,7 @@ def test_the_optimizer_has_the_schedules_rate_at_each_step() -> None:
 
 @pytest.mark.parametrize(
     ("total_steps", "max_steps", "allowed"),
-    [(None, 4, "more than 4 and at most 4"), (12, 13, "more than 4 and at most 12"), (12, 3, "more than 4")],
+    [(None, 4, "more than 4, lr_sch"), (12, 13, "at most 12, where the"), (12, 4, "more than 4, lr_sch")],
 )
 def test_a_run_that_does_not_fit_the_schedule_is_refused(total_steps: int | None, max_steps: int, allowed: str) -> None:
     model = ReLUOutputModel(6, lr_scheduler=lambda own: WarmupCosine(own, 4, total_steps))
@@ -56,3 +56,20 @@ def test_a_run_that_does_not_fit_the_schedule_is_refused(total_steps: int | None
 def test_a_schedule_that_cannot_be_is_refused(arguments: tuple[int, ...], field: str) -> None:
     with pytest.raises(ConfigError, match=rf"^lr_scheduler\.{field} is -?\d; it must be"):
         schedule(*arguments)
+
+
+@pytest.mark.parametrize(("warmup_steps", "total_steps"), [(5, 12), (4, 13)])
+def test_a_schedule_does_not_go_on_as_another(warmup_steps: int, total_steps: int) -> None:
+    saved = schedule().state_dict()
+    with pytest.raises(ConfigError, match=r"^lr_scheduler\.\w+ is \d+; it must be \d+, as in the checkpoint"):
+        schedule(warmup_steps, total_steps).load_state_dict(saved)
+
+
+@pytest.mark.parametrize("max_steps", [11, 13])
+def test_a_schedule_that_ends_with_the_run_goes_on_to_the_same_end(max_steps: int) -> None:
+    first, resumed = schedule(total_steps=None), schedule(total_steps=None)
+    first.fit_to(12)
+    resumed.load_state_dict(first.state_dict())
+    resumed.fit_to(12)
+    with pytest.raises(ConfigError, match=f"^trainer.max_steps is {max_steps}; it must be 12, where the learning rate"):
+        resumed.fit_to(max_steps)

@@ -281,8 +281,8 @@ def test_a_list_is_a_value_like_any_other_however_long(tmp_path: Path) -> None:
     )
     assert cell.config["model"]["init_args"]["seeds"] == list(range(200))
     assert len(cell.folder.parent.name) <= 100
-    other = of_sweep._shortened("x" * 150 + "1")
-    assert other != of_sweep._shortened("x" * 150 + "2")
+    other = of_sweep.shortened("x" * 150 + "1")
+    assert other != of_sweep.shortened("x" * 150 + "2")
 
 
 def test_two_keys_that_end_alike_are_told_apart(tmp_path: Path) -> None:
