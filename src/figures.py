@@ -87,7 +87,7 @@ def draw_polygon(
         )
 
 
-def longest(W: Float[Tensor, "hidden feature"], count: int) -> Int[Tensor, " feature"]:
+def longest(W: Float[Tensor, "hidden feature"], count: int) -> Int[Tensor, " chosen"]:
     """The numbers of the longest columns, so many at most, in order."""
     return W.norm(dim=0).topk(min(count, W.shape[1])).indices.sort().values
 

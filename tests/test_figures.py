@@ -11,10 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 
 from src.figures import (
+    MAX_SPOKES,
     draw_basin,
     draw_gallery,
     draw_polygon,
     gallery_figure,
+    longest,
     outcome_color,
     png,
     polygon_figure,
@@ -174,3 +176,17 @@ def test_more_cells_than_a_picture_holds_are_counted() -> None:
     figure = rates_figure({f"cell {k}": rates(["pentagon"]) for k in range(70)}, "what they did")
     assert len(figure.axes[0].get_yticks()) == 60
     assert figure.axes[0].get_title(loc="left") == "what they did\nthe first 60 of 70 cells"
+
+
+def test_of_very_many_columns_the_longest_are_drawn_in_their_order() -> None:
+    W = torch.tensor([[3.0, 0.0, 1.0, 2.0], [0.0, 0.5, 0.0, 0.0]])
+    assert longest(W, 2).tolist() == [0, 3]
+    assert longest(W, 9).tolist() == [0, 1, 2, 3]
+
+
+def test_a_model_of_very_many_features_is_drawn_by_its_longest() -> None:
+    axes = Figure().subplots()
+    W = torch.randn(2, MAX_SPOKES + 1, generator=torch.Generator().manual_seed(0))
+    draw_polygon(axes, W, find_polygons(W.unsqueeze(0)), 0, axes.transData)
+    (spokes,) = [artist for artist in axes.collections if isinstance(artist, LineCollection)]
+    assert len(spokes.get_segments()) == MAX_SPOKES
