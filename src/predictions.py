@@ -5,6 +5,7 @@ python -m src.predictions phases          which geometry has the least populatio
 """
 
 import argparse
+import itertools
 import math
 import sys
 from collections.abc import Sequence
@@ -155,7 +156,7 @@ def phase_table(
     bounds = [grid[0], *(change.p for change in changes), grid[-1]]
     names = [changes[0].below, *(change.above for change in changes)] if changes else [best_name(branches)]
     best: dict[str, list[str]] = {}
-    for name, a, z in zip(names, bounds, bounds[1:], strict=True):
+    for name, (a, z) in zip(names, itertools.pairwise(bounds), strict=True):
         best.setdefault(name, []).append(f"{a:.4g} to {z:.4g}")
     stable = [branch for branch in branches if MINIMUM in branch.verdicts]
     for branch in stable:
