@@ -26,6 +26,7 @@ MIN_COLUMNS = 6  # wide enough for the legend
 CHART_INCHES = (3.2, 1.9)
 LEAST_DIMENSIONALITY = 0.002  # that is drawn, or what the examples share evenly
 LOGARITHMIC_FROM = 10  # times what a model that returns nothing loses
+HEADROOM = 1.5  # for the legend
 LEAST_LOSS = 0.05  # that is drawn on a logarithmic axis
 NEAR_CIRCLE = 0.5  # vectors at least so long are drawn with the unit circle
 
@@ -68,8 +69,9 @@ def draw_losses(axes: Axes, regimes: Sequence[Regime]) -> None:
         axes.plot(places, best, color=color, linestyle=dashes, linewidth=1.6, label=name)
         axes.fill_between(places, [min(own) for own in losses], [max(own) for own in losses], color=color, alpha=0.15)
     axes.axhline(1, color="0.8", linewidth=0.8, zorder=0)
-    axes.set(ylabel="squared error\nof an example", ylim=(0, None))
-    if max(max(own.test_loss) for own in regimes) > LOGARITHMIC_FROM:
+    most = max(max(own.test_loss) for own in regimes)
+    axes.set(ylabel="squared error\nof an example", ylim=(0, HEADROOM * most))
+    if most > LOGARITHMIC_FROM:
         axes.set(yscale="log", ylim=(LEAST_LOSS, None))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda loss, _: f"{loss:g}"))
     axes.legend(frameon=False, fontsize=8.5, loc="upper left")

@@ -16,10 +16,13 @@ from src.geometry import find_polygons
 from src.runs import CENSUS, read_rows, read_stored
 
 N_LARGEST = 5  # features whose dimensionality is summed up: as many as a pentagon has
+STORED_FROM = 0.5  # of the longest hidden vector: examples on a ring are stored, those near the origin are not
 N_NAMED = 12  # examples up to which their polygon has a name worth telling
 CAPTION = (
     "Of each T the instance with the least training loss. Losses are squared errors of an example, summed over its "
-    "features. D is the dimensionality, of the five features that have most of it (mean) and of the median example."
+    "features. D is the dimensionality, of the five features that have most of it (mean) and of the median example, "
+    "the latter over m / T; "
+    "stored are the examples whose hidden vector is at least half as long as the longest."
 )
 
 
@@ -69,6 +72,12 @@ class Regime:
         return self.feature_dimensionality.topk(count, dim=1).values.mean(dim=1)
 
     @property
+    def stored_share(self) -> Float[Tensor, " instance"]:
+        """Of the examples, those whose hidden vector is at least half as long as the longest."""
+        length = self.hidden_vectors.norm(dim=1)
+        return (length >= STORED_FROM * length.amax(dim=1, keepdim=True)).float().mean(dim=1)
+
+    @property
     def median_example(self) -> Float[Tensor, " instance"]:
         return self.example_dimensionality.median(dim=1).values
 
@@ -98,8 +107,8 @@ def regime_rows(regimes: Sequence[Regime]) -> list[dict[str, Any]]:
 
     Returns: rows with `n_examples, seed, training_loss, test_loss, test_loss_error` (as in `Regime`; the first and the
         third are empty for endless data), `feature_geometry, n_learned, largest_features` (mean dimensionality of
-        five), `example_geometry` (up to 12 examples), `median_example` (dimensionality), `hidden_over_examples` (m / T)
-        and `is_best`.
+        five), `example_geometry` (up to 12 examples), `stored_share` (of the examples), `median_example`
+        (dimensionality), `hidden_over_examples` (m / T) and `is_best`.
     """
     rows = []
     for regime in regimes:
@@ -115,6 +124,7 @@ def regime_rows(regimes: Sequence[Regime]) -> list[dict[str, Any]]:
             "n_learned": of_features.learned.sum(dim=1).tolist(),
             "largest_features": regime.largest_features.tolist(),
             "example_geometry": of_examples.names if is_few else [""] * len(regime.seeds),
+            "stored_share": regime.stored_share.tolist(),
             "median_example": regime.median_example.tolist(),
             "hidden_over_examples": [regime.even_share] * len(regime.seeds),
             "is_best": [i == regime.best for i in range(len(regime.seeds))],
@@ -126,7 +136,7 @@ def regime_rows(regimes: Sequence[Regime]) -> list[dict[str, Any]]:
 def regime_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """The best instance of each size."""
     table = Table(caption=CAPTION, box=SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
-    for heading in ("T", "training", "test", "features", "D of 5", "examples", "median D", "over m/T"):
+    for heading in ("T", "training", "test", "features", "D of 5", "examples", "stored", "D over m/T"):
         is_word = heading in ("features", "examples")
         table.add_column(heading, justify="left" if is_word else "right", no_wrap=True)
     for row in rows:
@@ -140,7 +150,7 @@ def regime_table(rows: Sequence[Mapping[str, Any]]) -> Table:
             row["feature_geometry"],
             f"{row['largest_features']:.3f}",
             row["example_geometry"],
-            f"{row['median_example']:.4f}",
+            f"{row['stored_share']:.0%}",
             f"{row['median_example'] / share:.2f}" if share else "",
         )
     return table

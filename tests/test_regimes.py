@@ -1,5 +1,6 @@
 """What a few examples, many and endless ones lead to, and how a sweep over their number is read and drawn."""
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -121,6 +122,12 @@ def test_a_row_sums_up_the_five_largest_features_and_the_median_example() -> Non
     (row, *_) = regime_rows([own])
     assert row["largest_features"] == pytest.approx(float(own.feature_dimensionality[0].sort().values[-5:].mean()))
     assert row["median_example"] == pytest.approx(float(own.example_dimensionality[0].sort().values[3]))
+
+
+def test_an_example_is_stored_whose_hidden_vector_is_half_as_long_as_the_longest() -> None:
+    lengths = torch.tensor([[2.0, 1.0, 0.9, 0.0], [1.0, 1.0, 1.0, 0.6]])
+    own = dataclasses.replace(regime(4, n_instances=2), hidden_vectors=torch.stack([lengths, 0 * lengths], dim=1))
+    assert own.stored_share.tolist() == [0.5, 1.0]
 
 
 def test_endless_data_come_last() -> None:
