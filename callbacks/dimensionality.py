@@ -16,8 +16,8 @@ class Dimensionalities(Recorder):
     """Charts `feature_dimensionality` and `example_dimensionality`, as distributions, and `dimensionality`.
 
     `dimensionality` has the lines `largest_feature`, `median_example`, and `hidden_over_examples`, which is m / T: what
-    each of T examples has if they share the space evenly. (Their mean is about m / T whatever they do.) Where the data
-    are not finite there are no examples, and of up to 16 features each has a line.
+    each of T examples has if they share the space evenly. (Their mean is about m / T whatever they do.) Of
+    endless examples a part of the held-out sample is taken; other data than `FiniteFeatures` have the features alone.
 
     After training `stored.safetensors` in the run folder holds, for every instance, W, the examples' hidden vectors and
     both dimensionalities.
@@ -33,11 +33,11 @@ class Dimensionalities(Recorder):
             return
         h = model.hidden_vectors(data.examples.to(model.W))
         examples = _of(h[self.followed])
-        share = model.n_hidden / h.shape[-1]
+        share = {} if data.n_examples is None else {"hidden_over_examples": model.n_hidden / data.n_examples}
         for i, of_features, of_examples in zip(self.followed, values, examples, strict=True):
             charts.add_distribution(f"example_dimensionality/instance_{i}", of_examples, step)
             lines = {"largest_feature": float(of_features.max()), "median_example": float(of_examples.median())}
-            charts.add_lines(f"dimensionality/instance_{i}", {**lines, "hidden_over_examples": share}, step)
+            charts.add_lines(f"dimensionality/instance_{i}", {**lines, **share}, step)
         if after_last:
             tensors = {
                 "W": model.W.detach(),

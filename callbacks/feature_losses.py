@@ -11,7 +11,7 @@ from src.model import ToyModel
 
 
 class FeatureLosses(Recorder):
-    """Charts `feature_loss` (one line a feature), `loss` (their mean) and `n_learned`.
+    """Charts `feature_loss` (a line a feature, or of more than 16 a histogram), `loss` (their mean) and `n_learned`.
 
     The losses are taken on a summary of the whole distribution, the same nodes at every step and for every instance, so
     that the curves show the model move and not the batch. Of a stack that is larger than what is followed, `loss/all`

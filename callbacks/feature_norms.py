@@ -12,7 +12,7 @@ PENTAGON_LIMIT = math.sqrt(5)  # the post's "theoretical limit": five unit vecto
 
 
 class FeatureNorms(Recorder):
-    """Charts `feature_norm` (one line a feature) and `frobenius_norm` (with the line sqrt(5)).
+    """Charts `feature_norm` (a line a feature, or of more than 16 a histogram) and `frobenius_norm` (with sqrt(5)).
 
     Of a stack that is larger than what is followed, `frobenius_norm/all` shows the spread over all instances.
     """

@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import CircleCollection, LineCollection, PathCollection
@@ -22,7 +22,7 @@ from matplotlib.textpath import TextPath
 from matplotlib.transforms import Affine2D, Transform
 from torch import Tensor
 
-from src.geometry import Polygons, find_polygons
+from src.geometry import Polygons, find_polygons, longest
 from src.palette import feature_color, geometry_color, tint
 from src.rates import rates
 
@@ -85,11 +85,6 @@ def draw_polygon(
                 linewidths=0,
             )
         )
-
-
-def longest(W: Float[Tensor, "hidden feature"], count: int) -> Int[Tensor, " chosen"]:
-    """The numbers of the longest columns, so many at most, in order."""
-    return W.norm(dim=0).topk(min(count, W.shape[1])).indices.sort().values
 
 
 @cache

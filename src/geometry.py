@@ -111,6 +111,11 @@ def dimensionality(vectors: Float[Tensor, "instance hidden point"]) -> Float[Ten
     return torch.where(through > 0, v.square().sum(dim=1).square() / through, 0)
 
 
+def longest(W: Float[Tensor, "hidden feature"], count: int) -> Int[Tensor, " chosen"]:
+    """The numbers of the longest columns, so many at most, in order."""
+    return W.norm(dim=0).topk(min(count, W.shape[1])).indices.sort().values
+
+
 def _norms_and_stubs(
     W: Float[Tensor, "instance hidden feature"],
 ) -> tuple[Float[Tensor, "instance feature"], Bool[Tensor, "instance feature"]]:

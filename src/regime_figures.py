@@ -14,7 +14,8 @@ from matplotlib.patches import Circle
 from matplotlib.ticker import FuncFormatter
 from torch import Tensor
 
-from src.figures import MARGIN, longest
+from src.figures import MARGIN
+from src.geometry import longest
 from src.palette import FEATURE_COLORS
 from src.regimes import Regime
 

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from rich.text import Text
 from torch import Tensor
 
-from src.geometry import find_polygons
+from src.geometry import find_polygons, longest
 from src.palette import feature_color
 
 COLUMNS, ROWS = 24, 11  # characters; 48 x 44 dots are about square on screen
@@ -46,7 +46,7 @@ def polygon_text(W: Float[Tensor, "2 feature"]) -> Text:
     Of very many columns the longest are drawn.
     """
     W = W.detach().float().cpu().nan_to_num(0, 0, 0)
-    numbers = W.norm(dim=0).topk(min(MAX_SPOKES, W.shape[1])).indices.sort().values
+    numbers = longest(W, MAX_SPOKES)
     W = W[:, numbers]
     tips = [(x, y) for x, y in (W / W.norm(dim=0).max().clamp(min=1e-12)).T.tolist()]
     learned = find_polygons(W.unsqueeze(0)).learned[0]

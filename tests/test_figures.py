@@ -16,7 +16,6 @@ from src.figures import (
     draw_gallery,
     draw_polygon,
     gallery_figure,
-    longest,
     outcome_color,
     png,
     polygon_figure,
@@ -176,12 +175,6 @@ def test_more_cells_than_a_picture_holds_are_counted() -> None:
     figure = rates_figure({f"cell {k}": rates(["pentagon"]) for k in range(70)}, "what they did")
     assert len(figure.axes[0].get_yticks()) == 60
     assert figure.axes[0].get_title(loc="left") == "what they did\nthe first 60 of 70 cells"
-
-
-def test_of_very_many_columns_the_longest_are_drawn_in_their_order() -> None:
-    W = torch.tensor([[3.0, 0.0, 1.0, 2.0], [0.0, 0.5, 0.0, 0.0]])
-    assert longest(W, 2).tolist() == [0, 3]
-    assert longest(W, 9).tolist() == [0, 1, 2, 3]
 
 
 def test_a_model_of_very_many_features_is_drawn_by_its_longest() -> None:

@@ -18,6 +18,7 @@ from src.geometry import (
     count_directions,
     dimensionality,
     find_polygons,
+    longest,
 )
 
 # The residual is a share of the columns' norm; a few float64 roundings of 1e-16 are all that may come on top.
@@ -443,3 +444,12 @@ def test_a_vector_of_length_zero_has_no_dimension() -> None:
 def test_dimensionality_does_not_change_with_the_scale_of_all_vectors() -> None:
     v = torch.randn(2, 2, 9, generator=seeded(1), dtype=torch.float64)
     torch.testing.assert_close(dimensionality(1e-6 * v), dimensionality(v), rtol=1e-12, atol=0)
+
+
+# The longest columns
+
+
+def test_the_longest_columns_are_given_in_their_order() -> None:
+    W = torch.tensor([[3.0, 0.0, 1.0, 2.0], [0.0, 0.5, 0.0, 0.0]])
+    assert longest(W, 2).tolist() == [0, 3]
+    assert longest(W, 9).tolist() == [0, 1, 2, 3]
