@@ -8,7 +8,9 @@ from src.model import ToyModel
 
 
 class GradientNorms(Recorder):
-    """Chart `gradient_norm`, a line a feature or of more than 16 a histogram: of the batch's own gradient, before the optimizer sees it.
+    """Chart `gradient_norm`, a line a feature or of more than 16 a histogram.
+
+    The gradient is the batch's own, before the optimizer sees it.
 
     Of a stack that is larger than what is followed, `gradient_norm/all` shows the spread over all instances of the
     whole gradient's norm.
