@@ -17,8 +17,8 @@ import time
 import torch
 
 from benchmarks.contenders import BATCH, CONTENDERS, N_FEATURES, N_HIDDEN, PROBABILITY
-from src import fused
 from src.cli import PARALLEL_FROM
+from src.objective import build
 
 SIZES = (1, 64, 1024, 4096, 16384)
 ROUNDS = 3
@@ -95,7 +95,7 @@ def main() -> None:
     if options.one:
         print(json.dumps(measure(options.one[0], int(options.one[1]), options.fit_steps)))
         return
-    if fused.library() is None:
+    if build.library() is None:
         print("The fused objective could not be built: this measures the closed form.")
     results: dict[tuple[str, int], list[Result]] = {}
     peak_rate: list[float] = []

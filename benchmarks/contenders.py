@@ -15,8 +15,9 @@ from typing import Any
 
 import torch
 
-from src import cli, objective
+from src import cli
 from src.data import SparseFeatures
+from src.objective import loss_and_gradient
 
 N_FEATURES, N_HIDDEN, PROBABILITY, BATCH = 6, 2, 0.057, 1024
 LEARNING_RATE, DECAY = 1e-3, 0.01
@@ -65,7 +66,7 @@ def shared_stream(n_instances: int) -> Loop:
     def step() -> None:
         u = torch.rand(BATCH, N_FEATURES)
         x = torch.where(u < PROBABILITY, u / PROBABILITY, 0.0)
-        loss = objective.reference_losses(W, b, x).mean(dim=1).sum()
+        loss = loss_and_gradient.reference_losses(W, b, x).mean(dim=1).sum()
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -83,7 +84,7 @@ def bare_objective(n_instances: int) -> Loop:
 
     def step() -> None:
         nonlocal position
-        _, W.grad, b.grad = objective.losses_and_gradients(W, b, batches[position])
+        _, W.grad, b.grad = loss_and_gradient.losses_and_gradients(W, b, batches[position])
         optimizer.step()
         position = (position + 1) % len(batches)
 

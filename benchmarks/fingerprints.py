@@ -36,15 +36,15 @@ RUNS: dict[str, tuple[list[str], bool]] = {
     "pentagon": (["--config=configs/pentagon.yaml"], True),
     "patching": (["--config=configs/patching.yaml"], True),
     "seeds_64": (["--config=configs/seeds.yaml", "--model.n_instances=64"], True),
-    "basin_16": (["--config=configs/basin.yaml", "--model.size=16"], True),
-    "patching_rates": (["--config=configs/patching_rates.yaml", f"--model.census={CENSUS}"], True),
+    "basin_16": (["--config=configs/basin.yaml", "--model.start.size=16"], True),
+    "patching_rates": (["--config=configs/patching_rates.yaml", f"--model.start.census={CENSUS}"], True),
     "population": (
-        ["--config=configs/seeds.yaml", "--config=configs/population.yaml", "--model.n_instances=16"],
+        ["--config=configs/seeds.yaml", "--config=configs/data/population.yaml", "--model.n_instances=16"],
         True,
     ),
     "finite": (
         [
-            "--config=configs/regimes/laptop.yaml",
+            "--config=configs/regimes.yaml",
             "--data.n_examples=30",
             "--model.n_instances=2",
             "--trainer.max_steps=2000",

@@ -2,9 +2,9 @@
 
 n = 10,000 features, m = 2, T = 1,000 examples at S = 0.999 (each feature active with probability 0.001), the full batch
 at every step, one instance, AdamW: eager PyTorch on dense examples, this project's objective on sparse ones, the same
-without its C++ part, and a whole `fit` with configs/regimes/paper.yaml: its pictures, curves, checkpoints and census
-included. Each runs in a process of its own, in turn. Peak memory is what the steps add to the process that already
-holds model, optimizer and examples; it is compared with one dense [batch, feature] array.
+without its C++ part, and a whole `fit` with configs/regimes.yaml at the paper's settings: its pictures, curves,
+checkpoints and census included. Each runs in a process of its own, in turn. Peak memory is what the steps add to the
+process that already holds model, optimizer and examples; it is compared with one dense [batch, feature] array.
 """
 
 import argparse
@@ -24,13 +24,14 @@ import torch
 
 from benchmarks.__main__ import span
 from benchmarks.contenders import TimedCLI
-from src import cli, fused, objective
+from src import cli
 from src.data import FiniteFeatures
+from src.objective import build, loss_and_gradient
 
 N_FEATURES, N_HIDDEN, N_EXAMPLES, PROBABILITY = 10_000, 2, 1_000, 0.001
 ROUNDS, SECONDS, WARM_UP = 3, 3.0, 2
 EAGER, FUSED, CLOSED = "eager, dense x", "fused, sparse x", "closed form, sparse x"
-FIT, FIT_STEPS = "fit, paper.yaml", 5000
+FIT, FIT_STEPS = "fit, paper's settings", 5000
 
 
 def sparse_examples() -> torch.Tensor:
@@ -51,11 +52,11 @@ def loop(name: str) -> Callable[[], None]:
 
     def eager() -> None:
         optimizer.zero_grad()
-        objective.reference_losses(W, b, x).mean().backward()  # type: ignore[no-untyped-call]
+        loss_and_gradient.reference_losses(W, b, x).mean().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 
     def ours() -> None:
-        _, W.grad, b.grad = objective.losses_and_gradients(W, b, x)
+        _, W.grad, b.grad = loss_and_gradient.losses_and_gradients(W, b, x)
         optimizer.step()
 
     return eager if name == EAGER else ours
@@ -78,7 +79,8 @@ def measure_fit() -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         place = f"--trainer.logger.init_args.save_dir={folder}"
         before = peak_bytes()
-        status = cli.main(["fit", "--config=configs/regimes/paper.yaml", *arguments, place], TimedCLI)
+        configs = [f"--config=configs/{name}.yaml" for name in ("regimes", "references/henighan_2023")]
+        status = cli.main(["fit", *configs, *arguments, place], TimedCLI)
     assert status == 0
     return {"rate": FIT_STEPS / TimedCLI.seconds, "bytes": peak_bytes() - before}
 
@@ -101,7 +103,7 @@ def measure(name: str) -> dict[str, float]:
 
 
 def in_process(name: str) -> dict[str, float]:
-    environment = {**os.environ, **({fused.SWITCH: "0"} if name == CLOSED else {})}
+    environment = {**os.environ, **({build.SWITCH: "0"} if name == CLOSED else {})}
     command = [sys.executable, "-m", "benchmarks.wide", "--one", name]
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
     result: dict[str, float] = json.loads(output.splitlines()[-1])

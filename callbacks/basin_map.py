@@ -2,12 +2,14 @@
 
 from lightning import Callback, LightningModule, Trainer
 
-from src.charts import charts_of
 from src.errors import require
-from src.figures import basin_figure, png
-from src.geometry import Polygons, find_polygons
-from src.initialisations import Basin
-from src.runs import BASIN, run_folder, write_whole
+from src.figures.basin import basin_figure
+from src.figures.elements import png
+from src.geometry.polygons import Polygons, find_polygons
+from src.model import ToyModel
+from src.runs.charts import charts_of
+from src.runs.folder import BASIN, run_folder, write_whole
+from src.starts import Basin
 
 
 class BasinMap(Callback):
@@ -17,18 +19,22 @@ class BasinMap(Callback):
     which one.
 
     Raises:
-        ConfigError: if the model is no `Basin`.
+        ConfigError: if the model does not start from a `Basin`.
     """
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        require(isinstance(pl_module, Basin), "model", type(pl_module).__name__, "a Basin, for callbacks.basin_map")
+        assert isinstance(pl_module, ToyModel)
+        kind = type(pl_module.start).__name__
+        require(isinstance(pl_module.start, Basin), "model.start", kind, "a Basin, for callbacks.basin_map")
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        assert isinstance(pl_module, Basin)
-        model, names = pl_module, outcomes(find_polygons(pl_module.W.cpu()))
-        rows = [names[k : k + model.size] for k in range(0, len(names), model.size)]
-        title = f"what seed {model.seeds[0]} ends in, by where column {model.column} starts"
-        picture = png(basin_figure(rows, model.reach, model.column, model.initial_W, title))
+        assert isinstance(pl_module, ToyModel)
+        assert isinstance(pl_module.start, Basin)
+        start, names = pl_module.start, outcomes(find_polygons(pl_module.columns.cpu()))
+        rows = [names[k : k + start.size] for k in range(0, len(names), start.size)]
+        seed = start.seeds[0]
+        title = f"what seed {seed} ends in, by where column {start.column} starts"
+        picture = png(basin_figure(rows, start.reach, start.column, pl_module.initial_weights(seed), title))
         write_whole(run_folder(trainer) / BASIN, picture)
         charts_of(trainer).add_png("basin", picture, trainer.global_step)
 

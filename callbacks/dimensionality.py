@@ -5,11 +5,11 @@ from lightning import Trainer
 from torch import Tensor
 
 from callbacks.recorder import Recorder
-from src.charts import charts_of
 from src.data import FiniteFeatures
-from src.metrics import Dimensionality
+from src.geometry.dimensionality import Dimensionality
 from src.model import ToyModel
-from src.runs import run_folder, write_stored
+from src.runs.charts import charts_of
+from src.runs.folder import run_folder, write_stored
 
 
 class Dimensionalities(Recorder):
@@ -25,13 +25,13 @@ class Dimensionalities(Recorder):
 
     def record(self, trainer: Trainer, model: ToyModel, step: int, after_last: bool) -> None:
         charts = charts_of(trainer)
-        values = _of(model.W.detach()[self.followed])
+        values = _of(model.columns.detach()[self.followed])
         for i, of_features in zip(self.followed, values, strict=True):
             charts.add_features(f"feature_dimensionality/instance_{i}", of_features, step)
         data = trainer.datamodule  # type: ignore[attr-defined]
         if not isinstance(data, FiniteFeatures):
             return
-        h = model.hidden_vectors(data.examples.to(model.W))
+        h = model.objective.hidden_vectors(data.examples.to(model.W))
         examples = _of(h[self.followed])
         share = {} if data.n_examples is None else {"hidden_over_examples": model.n_hidden / data.n_examples}
         for i, of_features, of_examples in zip(self.followed, values, examples, strict=True):
@@ -40,9 +40,9 @@ class Dimensionalities(Recorder):
             charts.add_lines(f"dimensionality/instance_{i}", {**lines, **share}, step)
         if after_last:
             tensors = {
-                "W": model.W.detach(),
+                "W": model.columns.detach(),
                 "hidden_vectors": h,
-                "feature_dimensionality": _of(model.W),
+                "feature_dimensionality": _of(model.columns),
                 "example_dimensionality": _of(h),
             }
             write_stored(run_folder(trainer), {name: tensor.float().cpu() for name, tensor in tensors.items()})

@@ -6,9 +6,9 @@ from matplotlib.figure import Figure
 from callbacks.polygon_snapshots import PolygonSnapshots
 from src.data import FiniteFeatures
 from src.errors import require
-from src.figures import polygon_figure
+from src.figures.polygons import polygon_figure
 from src.model import ToyModel
-from src.runs import EXAMPLES
+from src.runs.folder import EXAMPLES
 
 
 class ExampleSnapshots(PolygonSnapshots):
@@ -23,5 +23,5 @@ class ExampleSnapshots(PolygonSnapshots):
         data = trainer.datamodule  # type: ignore[attr-defined]
         kind = type(data).__name__
         require(isinstance(data, FiniteFeatures), "data", kind, "src.data.FiniteFeatures, for pictures of its examples")
-        h = model.hidden_vectors(data.examples.to(model.W))[self.followed]
+        h = model.objective.hidden_vectors(data.examples.to(model.W))[self.followed]
         return polygon_figure(h, names, step, of_examples=True)

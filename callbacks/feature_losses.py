@@ -5,9 +5,9 @@ from typing import Any
 from lightning import LightningModule, Trainer
 
 from callbacks.recorder import Recorder
-from src.charts import OVERALL, charts_of, spread_lines
-from src.geometry import count_directions
+from src.geometry.polygons import count_directions
 from src.model import ToyModel
+from src.runs.charts import OVERALL, charts_of, spread_lines
 
 
 class FeatureLosses(Recorder):
@@ -19,14 +19,14 @@ class FeatureLosses(Recorder):
     that of the number of learned features.
     """
 
-    def __init__(self, every_n_steps: int = 50, instances: list[int] | None = None) -> None:
-        super().__init__(every_n_steps, instances)
+    def __init__(self, n_records: int | None = None, instances: list[int] | None = None) -> None:
+        super().__init__(n_records, instances)
         self._is_due = False
 
     def record(self, trainer: Trainer, model: ToyModel, step: int, after_last: bool) -> None:
         charts = charts_of(trainer)
         losses = model.recorded_feature_losses(self.followed)
-        n_learned = count_directions(model.W).float()
+        n_learned = count_directions(model.columns).float()
         of_followed = n_learned[self.followed].tolist()
         rows = zip(self.followed, losses, losses.mean(dim=1).tolist(), of_followed, strict=True)
         for i, features, overall, learned in rows:

@@ -5,8 +5,8 @@ import math
 from lightning import Trainer
 
 from callbacks.recorder import Recorder
-from src.charts import OVERALL, charts_of, spread_lines
 from src.model import ToyModel
+from src.runs.charts import OVERALL, charts_of, spread_lines
 
 PENTAGON_LIMIT = math.sqrt(5)  # the post's "theoretical limit": five unit vectors
 
@@ -19,10 +19,10 @@ class FeatureNorms(Recorder):
 
     def record(self, trainer: Trainer, model: ToyModel, step: int, after_last: bool) -> None:
         charts = charts_of(trainer)
-        norms = model.W.detach()[self.followed].norm(dim=1)
+        norms = model.columns.detach()[self.followed].norm(dim=1)
         for i, columns, norm in zip(self.followed, norms, norms.norm(dim=1).tolist(), strict=True):
             charts.add_features(f"feature_norm/instance_{i}", columns, step)
             charts.add_lines(f"frobenius_norm/instance_{i}", {OVERALL: norm, "sqrt_5": PENTAGON_LIMIT}, step)
         if self.has_unfollowed(model):
-            norms = model.W.flatten(1).norm(dim=1)
+            norms = model.columns.flatten(1).norm(dim=1)
             charts.add_lines("frobenius_norm/all", {**spread_lines(norms), "sqrt_5": PENTAGON_LIMIT}, step)

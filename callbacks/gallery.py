@@ -2,12 +2,14 @@
 
 from lightning import Callback, LightningModule, Trainer
 
-from src.charts import charts_of
-from src.figures import gallery_figure, png, polygon_figure
-from src.geometry import find_polygons
+from src.figures.elements import png
+from src.figures.gallery import gallery_figure
+from src.figures.polygons import polygon_figure
+from src.geometry.polygons import find_polygons
 from src.model import ToyModel
-from src.rates import rates
-from src.runs import EXEMPLARS, GALLERY, run_folder, write_whole
+from src.results.rates import rates
+from src.runs.charts import charts_of
+from src.runs.folder import EXEMPLARS, GALLERY, run_folder, write_whole
 
 
 class Gallery(Callback):
@@ -21,7 +23,7 @@ class Gallery(Callback):
         assert isinstance(pl_module, ToyModel)
         if pl_module.n_hidden != 2:
             return
-        W = pl_module.W.detach().cpu()
+        W = pl_module.columns.detach().cpu()
         names = find_polygons(W).names
         exemplars = {name: typical_member(W.flatten(1).norm(dim=1).tolist(), names, name) for name in rates(names)}
         titles = [f"{pl_module.instance_names[i]}, one of {names.count(name)}" for name, i in exemplars.items()]

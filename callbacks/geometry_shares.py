@@ -6,13 +6,13 @@ from typing import Any
 from lightning import LightningModule, Trainer
 
 from callbacks.recorder import Recorder
-from src.charts import charts_of
-from src.figures import png
-from src.geometry import find_polygons
+from src.figures.elements import png
+from src.figures.rates import shares_figure
+from src.geometry.polygons import find_polygons
 from src.model import ToyModel
-from src.rate_figures import shares_figure
-from src.rates import rate
-from src.runs import SHARES, SHARES_PICTURE, run_folder, write_rows, write_whole
+from src.results.rates import rate
+from src.runs.charts import charts_of
+from src.runs.folder import SHARES, SHARES_PICTURE, run_folder, write_rows, write_whole
 
 
 class GeometryShares(Recorder):
@@ -22,15 +22,15 @@ class GeometryShares(Recorder):
     of every checkpoint, so a resumed run's files cover the whole run.
 
     Args:
-        every_n_steps: optimizer steps between records.
+        n_records: records in a whole run.
     """
 
-    def __init__(self, every_n_steps: int = 100) -> None:
-        super().__init__(every_n_steps)
+    def __init__(self, n_records: int = 100) -> None:
+        super().__init__(n_records)
         self.counts: dict[int, dict[str, int]] = {}
 
     def record(self, trainer: Trainer, model: ToyModel, step: int, after_last: bool) -> None:
-        counts = Counter(find_polygons(model.W).names)
+        counts = Counter(find_polygons(model.columns).names)
         self.counts[step] = dict(counts)
         lines = {name: counts[name] / model.n_instances for name in self.names()}
         charts_of(trainer).add_lines("geometry_share", lines, step)

@@ -3,8 +3,8 @@
 from lightning import Trainer
 
 from callbacks.recorder import Recorder
-from src.charts import charts_of, spread_lines
 from src.model import ToyModel
+from src.runs.charts import charts_of, spread_lines
 
 
 class GradientNorms(Recorder):

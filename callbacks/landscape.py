@@ -7,16 +7,16 @@ from lightning import Callback, LightningModule, Trainer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from src.charts import charts_of
+from src.distributions.supports import MAX_FEATURES, SupportSizes
 from src.errors import require
-from src.geometry import find_polygons
-from src.model import ReLUOutputModel, ToyModel
-from src.population import CLOSED_FORM, MAX_FEATURES, SAMPLE, SparseDistribution
-from src.runs import LANDSCAPE, run_folder, write_rows
-from src.stationary import REACH, Certificates, certify
-from src.tables import landscape_markdown, landscape_table
-
-NOT_CERTIFIED = "not certified"
+from src.geometry.polygons import find_polygons
+from src.model import ToyModel
+from src.population.losses import SAMPLE
+from src.results.landscape import certificate_columns, landscape_markdown, landscape_table, uncertified_columns
+from src.runs.charts import charts_of
+from src.runs.folder import LANDSCAPE, run_folder, write_rows
+from src.theory.certificates import Certificates, certify
+from src.theory.stationary import REACH
 
 
 class Landscape(Callback):
@@ -49,7 +49,7 @@ class Landscape(Callback):
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         model: ToyModel = pl_module  # type: ignore[assignment]
         population, console = trainer.datamodule.population, Console()  # type: ignore[attr-defined]
-        if isinstance(population, SparseDistribution) and isinstance(model, ReLUOutputModel) and model.is_unmodified:
+        if isinstance(population, SupportSizes) and model.objective.has_closed_form:
             outcome = certificate_columns(self._certify(model, population, console))
         else:
             losses = model.losses_over(population)
@@ -60,7 +60,7 @@ class Landscape(Callback):
             "seed": model.seeds,
             "name": model.instance_names,
             **model.instance_columns,
-            "geometry": find_polygons(model.W.cpu()).names,
+            "geometry": find_polygons(model.columns.cpu()).names,
             **outcome,
         }
         rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
@@ -71,7 +71,7 @@ class Landscape(Callback):
         charts.add_text("landscape", landscape_markdown(rows), trainer.global_step)
         charts.close()
 
-    def _certify(self, model: ReLUOutputModel, population: SparseDistribution, console: Console) -> Certificates:
+    def _certify(self, model: ToyModel, population: SupportSizes, console: Console) -> Certificates:
         bar = Progress(
             TextColumn("certificates"), MofNCompleteColumn(), BarColumn(), TimeRemainingColumn(), console=console
         )
@@ -87,49 +87,3 @@ def _why_not(model: ToyModel, method: str) -> str:
         reason = many if model.n_features > MAX_FEATURES else "Examples of this distribution cannot be enumerated"
         return f"{reason}: the loss is a sample's, with its standard error, and there are no certificates."
     return f"{type(model).__name__} has no closed form: its loss is by quadrature, and there are no certificates."
-
-
-def certificate_columns(certificates: Certificates) -> dict[str, list[Any]]:
-    """See `Landscape`."""
-    return {
-        "loss": certificates.loss.tolist(),
-        "gradient_norm": certificates.gradient_norm.tolist(),
-        "min_eigenvalue": certificates.min_eigenvalue.tolist(),
-        "n_zero_modes": certificates.n_zero_modes.tolist(),
-        "verdict": certificates.verdicts,
-        "loss_error": certificates.loss_error.tolist(),
-        "loss_method": [CLOSED_FORM] * len(certificates.verdicts),
-        "n_rotations": certificates.n_rotations.tolist(),
-        "n_negative": certificates.n_negative.tolist(),
-        "distance": certificates.distance.tolist(),
-        "stationary_loss": certificates.stationary_loss.tolist(),
-        "stationary_gradient_norm": certificates.stationary_gradient_norm.tolist(),
-    }
-
-
-def uncertified_columns(loss: list[float], error: list[float], method: str) -> dict[str, list[Any]]:
-    """The same columns where there is no certificate: NaN for what is not known."""
-    unknown = [math.nan] * len(loss)
-    known: dict[str, list[Any]] = {
-        "loss": loss,
-        "verdict": [NOT_CERTIFIED] * len(loss),
-        "loss_error": error,
-        "loss_method": [method] * len(loss),
-    }
-    return {name: known.get(name, unknown) for name in COLUMNS}
-
-
-COLUMNS = (
-    "loss",
-    "gradient_norm",
-    "min_eigenvalue",
-    "n_zero_modes",
-    "verdict",
-    "loss_error",
-    "loss_method",
-    "n_rotations",
-    "n_negative",
-    "distance",
-    "stationary_loss",
-    "stationary_gradient_norm",
-)

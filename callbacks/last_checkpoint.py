@@ -10,7 +10,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from rich.console import Console
 
 from src.errors import require
-from src.runs import CHECKPOINT, run_folder
+from src.runs.folder import CHECKPOINT, run_folder
 
 
 class LastCheckpoint(Checkpoint):

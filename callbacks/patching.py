@@ -8,7 +8,7 @@ from jaxtyping import Float
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from src.draws import N_SEEDS
+from src.distributions.seeds import N_SEEDS
 from src.errors import ConfigError, require
 from src.model import ToyModel
 

@@ -3,22 +3,19 @@
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
-from rich.box import SIMPLE
 from rich.console import Console
-from rich.table import Table
 
-from src.charts import charts_of
 from src.errors import require
-from src.figures import png
-from src.geometry import Polygons, find_polygons
-from src.initialisations import CONTROLS, Patch, PatchingArms
-from src.rate_figures import rates_figure
-from src.rates import Difference, paired_difference, rate, rates
-from src.runs import PATCHING, PATCHING_DIFFERENCES, PATCHING_PICTURE, run_folder, write_rows, write_whole
-
-SIGNIFICANCE = 0.05  # over all comparisons together (Bonferroni)
-IDENTITY_HOLDS = 0.99  # share of recipients that must end as in the census for a verdict
-SAME, ANOTHER = "pentagon, same left out", "pentagon, another left out"
+from src.figures.elements import png
+from src.figures.rates import rates_figure
+from src.geometry.polygons import find_polygons
+from src.model import ToyModel
+from src.results.patching import arms_table, by_arm, compare, verdicts
+from src.results.rates import rates
+from src.runs.charts import charts_of
+from src.runs.folder import PATCHING, PATCHING_DIFFERENCES, PATCHING_PICTURE, run_folder, write_rows, write_whole
+from src.starts import PatchingArms
+from src.starts.patching import CONTROLS
 
 
 class PatchingRates(Callback):
@@ -29,16 +26,18 @@ class PatchingRates(Callback):
     verdict, and is `patching.png` in the run folder.
 
     Raises:
-        ConfigError: if the model is no `PatchingArms`.
+        ConfigError: if the model does not start from `PatchingArms`.
     """
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        is_arms = isinstance(pl_module, PatchingArms)
-        require(is_arms, "model", type(pl_module).__name__, "a PatchingArms, for callbacks.patching_rates")
+        assert isinstance(pl_module, ToyModel)
+        is_arms, kind = isinstance(pl_module.start, PatchingArms), type(pl_module.start).__name__
+        require(is_arms, "model.start", kind, "PatchingArms, for callbacks.patching_rates")
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        assert isinstance(pl_module, PatchingArms)
-        outcomes = by_arm(pl_module.patches, find_polygons(pl_module.W.cpu()))
+        assert isinstance(pl_module, ToyModel)
+        assert isinstance(pl_module.start, PatchingArms)
+        outcomes = by_arm(pl_module.start.patches, find_polygons(pl_module.columns.cpu()))
         rows: list[dict[str, Any]] = [
             {"arm": arm, "outcome": outcome, **share.row()}
             for arm, names in outcomes.items()
@@ -61,55 +60,3 @@ class PatchingRates(Callback):
         console.print(arms_table(outcomes))
         for sentence in sentences:
             console.print(sentence, highlight=False, soft_wrap=True)
-
-
-def by_arm(patches: list[Patch], polygons: Polygons) -> dict[str, list[str]]:
-    """Each recipient's outcome, in the same order in every arm; pentagons by whether the same feature is left out."""
-    outcomes: dict[str, list[str]] = {}
-    for patch, name, left_out in zip(patches, polygons.names, polygons.unlearned, strict=True):
-        outcome = (SAME if left_out == [patch.column] else ANOTHER) if name == "pentagon" else name
-        outcomes.setdefault(patch.arm, []).append(outcome)
-    return outcomes
-
-
-def arms_table(outcomes: dict[str, list[str]]) -> Table:
-    n = len(next(iter(outcomes.values())))
-    table = Table(title=f"{n:,} pentagon seeds, their unlearned column patched", box=SIMPLE, pad_edge=False)
-    for heading in ("arm", "hexagon (95 % interval)", "pentagon: same out", "another out", "other"):
-        table.add_column(heading, justify="left" if heading == "arm" else "right")
-    for arm, names in outcomes.items():
-        same, another, hexagon = (names.count(outcome) for outcome in (SAME, ANOTHER, "hexagon"))
-        cells = (
-            str(rate(hexagon, n)),
-            f"{same / n:.1%}",
-            f"{another / n:.1%}",
-            f"{(n - same - another - hexagon) / n:.1%}",
-        )
-        table.add_row(arm, *cells)
-    return table
-
-
-def verdicts(outcomes: dict[str, list[str]]) -> list[str]:
-    """A sentence on the identity arm, and one for each control of the hexagon arm.
-
-    There is no verdict where the identity arm shows that the recipients do not train as they did in the census.
-    """
-    sentences = []
-    if "identity" in outcomes:
-        n, kept = len(outcomes["identity"]), outcomes["identity"].count(SAME)
-        sentences.append(f"identity: {kept:,} of {n:,} outcomes are as in the census.")
-        if kept < IDENTITY_HOLDS * n:
-            return [*sentences, "No verdict: the census must have been trained with the same settings, steps and data."]
-    controls = [control for control in CONTROLS if control in outcomes] if "hexagon" in outcomes else []
-    for control in controls:
-        difference = compare(outcomes["hexagon"], outcomes[control])
-        verdict = "is not shown to differ from"
-        if difference.p_value * len(controls) < SIGNIFICANCE:
-            verdict = "does better than" if difference.value > 0 else "does worse than"
-        sentences.append(f"A hexagon donor {verdict} the control '{control}': {difference}.")
-    return sentences
-
-
-def compare(first: list[str], second: list[str]) -> Difference:
-    """How much oftener the first arm ends in a hexagon than the second."""
-    return paired_difference([name == "hexagon" for name in first], [name == "hexagon" for name in second])

@@ -7,11 +7,12 @@ from lightning import LightningModule, Trainer
 from matplotlib.figure import Figure
 
 from callbacks.recorder import Recorder
-from src.charts import charts_of
 from src.errors import require
-from src.figures import png, polygon_figure
+from src.figures.elements import png
+from src.figures.polygons import polygon_figure
 from src.model import ToyModel
-from src.runs import POLYGONS, run_folder, write_whole
+from src.runs.charts import charts_of
+from src.runs.folder import POLYGONS, run_folder, write_whole
 
 
 def snapshot_steps(max_steps: int, n_snapshots: int) -> list[int]:
@@ -46,7 +47,7 @@ class PolygonSnapshots(Recorder):
 
     def draw(self, trainer: Trainer, model: ToyModel, names: list[str], step: int) -> Figure:
         """The picture of the followed instances."""
-        return polygon_figure(model.W[self.followed], names, step)
+        return polygon_figure(model.columns[self.followed], names, step)
 
     def record(self, trainer: Trainer, model: ToyModel, step: int, after_last: bool) -> None:
         names = [model.instance_names[i] for i in self.followed]

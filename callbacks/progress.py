@@ -9,9 +9,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.table import Column
 from rich.text import Text
 
-from src.geometry import find_polygons
+from src.geometry.polygons import find_polygons
 from src.model import ToyModel
-from src.tables import loss_text
+from src.results.census import loss_text
 
 REFRESHES_PER_SECOND = 2
 
@@ -84,6 +84,6 @@ class PolygonProgressBar(ProgressBar):
 
 def _describe(model: ToyModel, feature_losses: Any) -> str:
     """The block's mean loss and the geometry, or the most frequent ones of a stack."""
-    names = Counter(find_polygons(model.W).names).most_common(2)
+    names = Counter(find_polygons(model.columns).names).most_common(2)
     geometry = names[0][0] if model.n_instances == 1 else ", ".join(f"{count} {name}" for name, count in names)
     return f"loss {loss_text(float(feature_losses.mean()))}  [bold]{geometry}[/bold]"

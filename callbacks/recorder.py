@@ -1,33 +1,39 @@
 """When the recording callbacks record, and whom they follow."""
 
 from functools import cached_property
+from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 from torch.optim import Optimizer
 
-from src.charts import charts_of
 from src.errors import require
 from src.model import ToyModel
+from src.runs.charts import N_LINES, charts_of
 
 N_FOLLOWED = 4
+N_RECORDS = 200  # of a whole run
 
 
 class Recorder(Callback):
-    """Calls `record` every n optimizer steps, before the step's update, and once after the last step.
+    """Calls `record` so many times, evenly spaced, before the step's update, and once after the last step.
 
     Weights, gradient and step number then belong together: step 0 is the initialisation. A subclass writes `record`.
     Hooks run at the first step of a Lightning batch, which carries `data.block_size` steps: that is the finest spacing,
     and a record that falls within a block is taken at the next one's start.
 
     Args:
-        every_n_steps: optimizer steps between records.
+        n_records: records in a whole run; by default 200, or of a model with more than 16 features `n_records_wide`.
         instances: which instances to follow; by default the first four.
     """
 
-    def __init__(self, every_n_steps: int = 50, instances: list[int] | None = None) -> None:
-        require(every_n_steps >= 1, f"{type(self).__name__}.every_n_steps", every_n_steps, "at least 1")
-        self.every_n_steps = every_n_steps
+    n_records_wide = 50  # where a record is larger than a few lines of a chart
+
+    def __init__(self, n_records: int | None = None, instances: list[int] | None = None) -> None:
+        allowed = "at least 1, or null for the default"
+        require(n_records is None or n_records >= 1, f"{type(self).__name__}.n_records", n_records, allowed)
+        self.n_records = n_records
         self.instances = instances
+        self.every_n_steps = 1
         self.followed: list[int] = []
         self._next_step = 0
 
@@ -46,6 +52,9 @@ class Recorder(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         assert isinstance(pl_module, ToyModel)
         n_instances = pl_module.n_instances
+        usual = N_RECORDS if pl_module.n_features <= N_LINES else self.n_records_wide
+        n_records = self.n_records or usual
+        self.every_n_steps = max(1, round(trainer.max_steps / n_records))
         self._next_step = 0
         self.followed = list(range(min(N_FOLLOWED, n_instances))) if self.instances is None else self.instances
         require(
@@ -72,4 +81,10 @@ class Recorder(Callback):
 
     @cached_property  # Lightning asks for it at every hook
     def state_key(self) -> str:
-        return self._generate_state_key(every_n_steps=self.every_n_steps, instances=self.instances)
+        return self._generate_state_key(n_records=self.n_records, instances=self.instances)
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        states = checkpoint.get("callbacks", {})  # of a run before `n_records`: named by its spacing, too
+        old = next((key for key in states if key.startswith(f"{type(self).__qualname__}{{'every_n_steps'")), None)
+        if old is not None and self.state_key not in states:
+            states[self.state_key] = states.pop(old)

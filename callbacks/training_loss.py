@@ -5,8 +5,8 @@ from typing import Any
 from lightning import LightningModule, Trainer
 
 from callbacks.recorder import Recorder
-from src.charts import charts_of
 from src.model import ToyModel
+from src.runs.charts import charts_of
 
 
 class TrainingLoss(Recorder):
@@ -15,8 +15,8 @@ class TrainingLoss(Recorder):
     It is the mean over the block of steps that was trained on: of a finite training set, the loss on all of it.
     """
 
-    def __init__(self, every_n_steps: int = 50, instances: list[int] | None = None) -> None:
-        super().__init__(every_n_steps, instances)
+    def __init__(self, n_records: int | None = None, instances: list[int] | None = None) -> None:
+        super().__init__(n_records, instances)
         self._is_due = False
 
     def record(self, trainer: Trainer, model: ToyModel, step: int, after_last: bool) -> None:

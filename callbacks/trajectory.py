@@ -9,7 +9,7 @@ from torch import Tensor
 
 from callbacks.recorder import Recorder
 from src.model import ToyModel
-from src.runs import run_folder, write_trajectory
+from src.runs.folder import run_folder, write_trajectory
 
 WRITE_EVERY = 20  # records between writes of the file
 
@@ -27,8 +27,10 @@ class Trajectory(Recorder):
     The records are part of every checkpoint, so a resumed run's file covers the whole run.
     """
 
-    def __init__(self, every_n_steps: int = 50, instances: list[int] | None = None) -> None:
-        super().__init__(every_n_steps, instances)
+    n_records_wide = 10  # which are part of every checkpoint
+
+    def __init__(self, n_records: int | None = None, instances: list[int] | None = None) -> None:
+        super().__init__(n_records, instances)
         self._records: list[dict[str, Tensor]] = []
 
     def record(self, trainer: Trainer, model: ToyModel, step: int, after_last: bool) -> None:

@@ -29,7 +29,8 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from src.errors import ConfigError, NonFiniteError, require
 from src.model import ToyModel
-from src.runs import flat_settings, read_settings, run_of_checkpoint
+from src.runs.folder import flat_settings, read_settings, run_of_checkpoint
+from src.runs.moved import as_today, where_now
 
 if _was_enabled:
     gc.enable()
@@ -50,7 +51,7 @@ class Parser(LightningArgumentParser):
     """Refuses bad arguments in one sentence."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        raise ConfigError(_essence(message)) from ex
+        raise ConfigError(where_now(message) or _essence(message)) from ex
 
 
 def _essence(message: str) -> str:
@@ -81,8 +82,8 @@ class ToyCLI(LightningCLI):
             raise ConfigError("ckpt_path is None; it must be the checkpoint that `test` is to certify.")
         if path is not None and not Path(path).is_file():
             raise ConfigError(f"ckpt_path is {path}; it must be an existing checkpoint file.")
+        # Lightning would put the checkpoint's arguments in place of the command line's.
         try:
-            super()._parse_ckpt_path()
             is_checkpoint = path is None or torch.load(path, map_location="cpu", weights_only=True).keys() >= SAVED
         except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, AttributeError, TypeError, ValueError):
             raise ConfigError(f"ckpt_path is {path}; it must be a checkpoint, with tensors only.") from None
@@ -116,7 +117,7 @@ class ToyCLI(LightningCLI):
 
     def _refuse_another_configuration(self, folder: Path) -> None:
         """Raise a `ConfigError` if the run in this folder had other models or other data."""
-        old = read_settings(folder)
+        old = as_today(read_settings(folder))
         new = flat_settings(yaml.safe_load(self._parser("test").dump(self.config["test"], skip_none=False)))
         for key in sorted(old.keys() & new.keys()):
             if key.startswith(("model.", "data.")) and not key.startswith(ONLY_TRAINING):
@@ -142,7 +143,7 @@ class ToyCLI(LightningCLI):
         gc.freeze()
         # Torch's threads gain nothing on small tensors, and lose a hundredfold where another process holds a core.
         entries = self.model.n_instances * self.model.n_features * getattr(self.datamodule, "batch_size", 1)
-        if entries < PARALLEL_FROM or self.model.is_fused:
+        if entries < PARALLEL_FROM or self.model.objective.has_threads:
             torch.set_num_threads(1)
 
     def after_fit(self) -> None:

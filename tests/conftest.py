@@ -1,27 +1,16 @@
 """Shapes in annotations are checked at every call while the tests run."""
 
+import importlib
+import pkgutil
+from pathlib import Path
+
 import torch
 from jaxtyping import install_import_hook
 
 torch.set_num_threads(1)  # small tensors gain nothing from more, and lose much on a busy machine
+ROOT = Path(__file__).parent.parent
 
 with install_import_hook(["src", "callbacks"], "beartype.beartype"):
-    import callbacks.basin_map
-    import callbacks.census
-    import callbacks.dimensionality
-    import callbacks.example_snapshots
-    import callbacks.feature_losses
-    import callbacks.feature_norms
-    import callbacks.gallery
-    import callbacks.geometry_shares
-    import callbacks.gradient_norms
-    import callbacks.landscape
-    import callbacks.last_checkpoint
-    import callbacks.patching
-    import callbacks.patching_rates
-    import callbacks.polygon_snapshots
-    import callbacks.progress
-    import callbacks.training_loss
-    import callbacks.trajectory  # noqa: F401
-    import src.cli
-    import src.sweep  # noqa: F401
+    for package in ("src", "callbacks"):
+        for module in pkgutil.walk_packages([str(ROOT / package)], f"{package}."):
+            importlib.import_module(module.name)

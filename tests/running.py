@@ -9,7 +9,7 @@ import pytest
 from src import cli
 from src.data import SparseFeatures
 from src.model import ToyModel
-from src.runs import CENSUS, read_rows, read_trajectory
+from src.runs.folder import CENSUS, read_rows, read_trajectory
 
 ROOT = Path(__file__).parent.parent
 SMALL_VALIDATION = 2000

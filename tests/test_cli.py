@@ -12,7 +12,7 @@ import torch
 import yaml
 
 from src import cli
-from src.runs import CHECKPOINT, read_stored, write_rows
+from src.runs.folder import CHECKPOINT, read_stored, write_rows
 from tests.running import ROOT, read_census, read_trajectory, run_cli, run_of, slow
 
 ALL = sorted(path.relative_to(ROOT) for path in (ROOT / "configs").rglob("*.yaml"))
@@ -140,7 +140,7 @@ def test_independent_streams_resume_to_the_same_bits(tmp_path: Path) -> None:
 
 
 def run_regimes(folder: Path, *arguments: str, max_steps: int) -> int:
-    return run_cli(folder, *FEW_EXAMPLES, *arguments, config="configs/regimes/laptop.yaml", max_steps=max_steps)
+    return run_cli(folder, *FEW_EXAMPLES, *arguments, config="configs/regimes.yaml", max_steps=max_steps)
 
 
 @pytest.mark.parametrize("n_examples", [slow("20"), "null"])

@@ -8,9 +8,9 @@ import pytest
 from src import memory
 from src.data import SparseFeatures
 from src.errors import ConfigError
-from src.initialisations import ReLUOutputBasin
 from src.memory import free_bytes, require_memory
 from src.model import ReLUOutputModel
+from src.starts import Basin
 from tests.running import fit
 
 
@@ -60,7 +60,7 @@ def test_a_container_with_less_than_the_machine_counts(tmp_path: Path, monkeypat
     [
         (lambda: ReLUOutputModel(6, seeds=[0] * 1000), "the length of model.seeds is 1000;"),
         (
-            lambda: ReLUOutputBasin(n_features=6, size=10**6),
+            lambda: ReLUOutputModel(6, start=Basin(size=10**6)),
             "the number of points, model.size squared, is",
         ),
     ],

@@ -7,12 +7,17 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from src import objective
 from src.data import FiniteFeatures, SparseFeatures, SparsePopulation
-from src.draws import draw_sparse_rows
+from src.distributions.sparse import Sparse
+from src.distributions.supports import SupportSizes
 from src.errors import ConfigError, NonFiniteError
-from src.model import ReLUOutputModel, ToyModel, adamw
-from src.population import CLOSED_FORM, QUADRATURE, SAMPLE, SparseDistribution
+from src.model import ReLUOutputModel, ToyModel
+from src.objective import loss_and_gradient
+from src.objective.autograd import HOOKS
+from src.population.losses import CLOSED_FORM, QUADRATURE, SAMPLE
+from src.population.quadrature import summary
+from src.training.block import refuse_non_finite
+from src.training.optimizers import adamw
 from tests.running import SMALL_VALIDATION, fit
 
 OPTIMIZERS: dict[str, Callable[[Any], torch.optim.Optimizer]] = {
@@ -76,7 +81,7 @@ def test_the_trained_weights_are_those_of_a_plain_loop() -> None:
     data = SparseFeatures(validation_size=SMALL_VALIDATION, block_size=1)
     for _, block in zip(range(20), data.train_dataloader(), strict=False):
         optimizer.zero_grad()
-        objective.feature_losses(W, b, block[0]).mean(dim=1).sum().backward()
+        loss_and_gradient.feature_losses(W, b, block[0]).mean(dim=1).sum().backward()
         optimizer.step()
     # The closed form and autograd round differently, by 1e-7 a step.
     torch.testing.assert_close(trained.W, W, rtol=0, atol=1e-5)
@@ -126,20 +131,20 @@ def test_a_scheduler_steps_with_every_optimizer_step() -> None:
 
 
 def test_a_variant_with_its_own_decoder_is_trained_by_its_own_gradient() -> None:
-    x = SparseFeatures().train_dataloader()._draw(1)[0]
+    x = SparseFeatures().train_dataloader().draw(1)[0]
     model = LeakyModel(n_features=6, n_instances=2)
-    model.set_gradients(x)
+    model.objective.set_gradients(x)
     assert model.W.grad is not None
     W = model.W.detach().clone().requires_grad_()
     reconstruction = torch.nn.functional.leaky_relu(x @ W.mT @ W, 0.1)
     (x - reconstruction).square().mean(dim=(1, 2)).sum().backward()
     torch.testing.assert_close(model.W.grad, W.grad)
     plain = ReLUOutputModel(n_features=6, n_instances=2)
-    plain.set_gradients(x)
+    plain.objective.set_gradients(x)
     assert not torch.allclose(model.W.grad, plain.W.grad)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("hook", ["encode", "decode", "forward", "feature_losses"])
+@pytest.mark.parametrize("hook", HOOKS)
 def test_a_variant_is_trained_by_what_its_own_hook_computes(hook: str) -> None:
     """A hook that changes nothing but a factor changes the gradient, whichever hook it is."""
     inherited = getattr(ReLUOutputModel, hook)
@@ -149,12 +154,12 @@ def test_a_variant_is_trained_by_what_its_own_hook_computes(hook: str) -> None:
 
     x = torch.rand(5, 6)
     variant = type("Variant", (ReLUOutputModel,), {hook: own})(n_features=6)
-    losses = variant.set_gradients(x)
+    losses = variant.objective.set_gradients(x)
     torch.testing.assert_close(losses, variant.feature_losses(x).detach())
     by_autograd = torch.autograd.grad(variant.feature_losses(x).mean(dim=-1).sum(), (variant.W, variant.b))
     torch.testing.assert_close((variant.W.grad, variant.b.grad), by_autograd)
     plain = ReLUOutputModel(n_features=6)
-    assert not torch.allclose(plain.set_gradients(x), losses)
+    assert not torch.allclose(plain.objective.set_gradients(x), losses)
     assert not torch.allclose(plain.W.grad, variant.W.grad)  # type: ignore[arg-type]
 
 
@@ -164,10 +169,10 @@ def test_a_variant_that_only_weighs_features_keeps_the_fused_objective(monkeypat
             return torch.arange(6) * super().feature_losses(x, weights)
 
     calls = []
-    original = objective.losses_and_gradients
-    monkeypatch.setattr(objective, "losses_and_gradients", lambda *a: calls.append(a[-1]) or original(*a))
+    original = loss_and_gradient.losses_and_gradients
+    monkeypatch.setattr(loss_and_gradient, "losses_and_gradients", lambda *a: calls.append(a[-1]) or original(*a))
     model = Weighted(n_features=6)
-    model.set_gradients(torch.rand(5, 6))
+    model.objective.set_gradients(torch.rand(5, 6))
     torch.testing.assert_close(calls, [torch.arange(6).unsqueeze(0) / 6])  # the importances
     assert torch.equal(model.b.grad[0, 0], torch.zeros(()))  # type: ignore[index]
 
@@ -178,8 +183,8 @@ def test_weights_in_the_loss_are_those_of_a_mean() -> None:
     torch.testing.assert_close(model.feature_losses(x, torch.full((4,), 0.25)), model.feature_losses(x))
 
 
-def test_a_model_without_a_decoder_says_so() -> None:
-    with pytest.raises(NotImplementedError, match="ToyModel must define decode"):
+def test_a_model_without_an_activation_says_so() -> None:
+    with pytest.raises(NotImplementedError, match="ToyModel must define activate"):
         ToyModel(n_features=6)(torch.rand(1, 6))
 
 
@@ -200,7 +205,7 @@ def test_an_optimizer_with_a_closure_trains_one_instance() -> None:
     before = ReLUOutputModel(n_features=6)
     assert not torch.equal(model.W, before.W)
     # It evaluates many times a step; what is recorded is the loss before the step.
-    assert torch.equal(losses[0], before.feature_losses(SparseFeatures().train_dataloader()._draw(1)[0]).detach())
+    assert torch.equal(losses[0], before.feature_losses(SparseFeatures().train_dataloader().draw(1)[0]).detach())
 
 
 def test_recorded_losses_are_of_the_data_module_in_use() -> None:
@@ -209,7 +214,7 @@ def test_recorded_losses_are_of_the_data_module_in_use() -> None:
     for p in (0.05, 0.5):
         data = SparseFeatures(feature_probability=p, validation_size=200)
         fit(model, data=data, max_steps=1)
-        x, weights = data.population.summary()
+        x, weights = summary(data.population)
         recorded.append(model.recorded_feature_losses([0]))
         torch.testing.assert_close(recorded[-1], model.feature_losses(x.float(), weights.float()).detach())
     assert not torch.allclose(*recorded)
@@ -235,11 +240,10 @@ def test_a_diverging_instance_stops_the_run_and_is_named() -> None:
 
 
 def test_the_step_at_which_a_loss_became_non_finite_is_exact() -> None:
-    model = ReLUOutputModel(n_features=6, n_instances=2)
     losses = torch.zeros(50, 2, 6)
     losses[17:, 1, 3] = torch.nan
     with pytest.raises(NonFiniteError, match="at step 117, in instance 1 "):
-        model._refuse_non_finite(losses, first_step=100)
+        refuse_non_finite(losses, 100, ["seed 0", "seed 1"])
 
 
 @pytest.mark.parametrize(
@@ -294,7 +298,7 @@ def test_a_large_stack_is_evaluated_in_parts(monkeypatch: pytest.MonkeyPatch) ->
     model = LeakyModel(n_features=11, n_instances=7)
     population = SparseFeatures(n_features=11, validation_size=SMALL_VALIDATION).population
     whole = model.losses_over(population)
-    monkeypatch.setattr("src.model.MAX_ENTRIES", 7 * 11 * SMALL_VALIDATION // 60)
+    monkeypatch.setattr("src.objective.autograd.MAX_ENTRIES", 7 * 11 * SMALL_VALIDATION // 60)
     for value, expected in zip(model.losses_over(population)[:3], whole[:3], strict=True):
         torch.testing.assert_close(value, expected)
 
@@ -306,7 +310,7 @@ def test_a_variant_is_integrated_in_double_precision_and_left_as_it_was() -> Non
     original = model.decode
     model.decode = lambda h: (seen.extend([h.dtype, model.offset.dtype]), original(h))[1]  # type: ignore[method-assign]
     before = model.W.detach().clone()
-    losses = model.losses_over(SparseDistribution.independent(3, 0.1))
+    losses = model.losses_over(SupportSizes.independent(3, 0.1))
     assert set(seen) == {torch.float64}
     assert losses.loss.dtype == torch.float64
     assert (model.W.dtype, model.offset.dtype) == (torch.float32, torch.float32)
@@ -314,11 +318,11 @@ def test_a_variant_is_integrated_in_double_precision_and_left_as_it_was() -> Non
 
 
 def test_a_step_on_weighted_nodes_has_the_gradient_of_their_weighted_loss() -> None:
-    nodes = SparseDistribution.independent(6, 0.2).summary()
+    nodes = summary(SupportSizes.independent(6, 0.2))
     x, weights = nodes.x.float(), nodes.weights.float()
     for kind in (ReLUOutputModel, LeakyModel):
         model = kind(n_features=6, n_instances=2)
-        losses = model.set_gradients(x, weights=weights)
+        losses = model.objective.set_gradients(x, weights=weights)
         expected = model.feature_losses(x, weights)
         gradient = torch.autograd.grad(expected.mean(dim=-1).sum(), [model.W, model.b])
         torch.testing.assert_close(losses, expected.detach())
@@ -358,7 +362,7 @@ VARIANTS = [ReLUOutputModel, LeakyModel, Shifted, Penalised]
 
 def sparse_and_dense() -> tuple[Tensor, Tensor]:
     """A hundred examples of 40 features."""
-    x = draw_sparse_rows(100, 40, 0.1, torch.Generator().manual_seed(0))
+    x = Sparse(40, 0.1).draw_sparse(100, torch.Generator().manual_seed(0))
     return x, x.to_dense()
 
 
@@ -366,27 +370,27 @@ def sparse_and_dense() -> tuple[Tensor, Tensor]:
 def test_a_step_on_sparse_examples_is_that_on_dense_ones(
     kind: type[ReLUOutputModel], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("src.model.MIN_EXAMPLES", 7)  # so that they come in parts, the last one smaller
-    monkeypatch.setattr("src.model.MAX_ENTRIES", 1)
+    monkeypatch.setattr("src.objective.autograd.MIN_EXAMPLES", 7)  # so that they come in parts, the last one smaller
+    monkeypatch.setattr("src.objective.autograd.MAX_ENTRIES", 1)
     sparse, dense = sparse_and_dense()
     model = kind(n_features=40, n_instances=3).double()
     outcomes = []
     for x in (sparse.double(), dense.double()):
-        losses = model.set_gradients(x)
+        losses = model.objective.set_gradients(x)
         assert model.W.grad is not None
         assert model.b.grad is not None
         outcomes.append((losses, model.W.grad.clone(), model.b.grad.clone()))
     for of_sparse, of_dense in zip(*outcomes, strict=True):
         torch.testing.assert_close(of_sparse, of_dense, rtol=1e-12, atol=1e-15)  # float64 sums of a hundred terms
     losses = outcomes[0][0]
-    torch.testing.assert_close(model.weighted_losses(sparse.double()), losses, rtol=1e-12, atol=1e-15)
+    torch.testing.assert_close(model.objective.losses(sparse.double()), losses, rtol=1e-12, atol=1e-15)
 
 
 @pytest.mark.parametrize("kind", VARIANTS)
 def test_hidden_vectors_of_sparse_examples_are_those_of_dense_ones(kind: type[ReLUOutputModel]) -> None:
     sparse, dense = sparse_and_dense()
     model = kind(n_features=40, n_instances=3)
-    h = model.hidden_vectors(sparse)
+    h = model.objective.hidden_vectors(sparse)
     assert h.shape == (3, 2, 100)
     torch.testing.assert_close(h, model.encode(dense).mT.detach(), rtol=1e-5, atol=1e-6)  # float32
 
@@ -401,9 +405,9 @@ def few_examples(n_examples: int | None, **arguments: Any) -> FiniteFeatures:
 def test_any_model_trains_on_sparse_examples(kind: type[ReLUOutputModel], n_examples: int | None) -> None:
     data = few_examples(n_examples)
     model = kind(n_features=40, n_instances=2, init_std=0.1)
-    before = model.weighted_losses(data.examples).mean(dim=1)
+    before = model.objective.losses(data.examples).mean(dim=1)
     fit(model, max_steps=60, data=data)
-    assert (model.weighted_losses(data.examples).mean(dim=1) < before).all()
+    assert (model.objective.losses(data.examples).mean(dim=1) < before).all()
     assert model.losses_over(data.population).method == SAMPLE
 
 

@@ -1,0 +1,88 @@
+"""What all data modules have in common: a law, and the whole of it to validate on."""
+
+from functools import cached_property
+
+from lightning import LightningDataModule
+
+from src.data.streams import Stream, WholeDistribution
+from src.distributions.distribution import Distribution
+from src.distributions.examples import Sample, collapse_empty_rows
+from src.distributions.seeds import N_SEEDS, VALIDATION, generator_for
+from src.distributions.supports import SupportSizes
+from src.errors import require
+from src.memory import require_memory
+
+N_VALIDATION_CHUNKS = 20  # independent parts of the validation sample; their spread gives its standard error
+ENDLESS = 2**40  # a number of blocks that no run reaches
+
+
+class Features(LightningDataModule):
+    """Examples of a law, and the whole of it to validate on, which is exact where the law can be enumerated.
+
+    A data module of one's own defines `stream`, what a step trains on.
+
+    Args:
+        distribution: the law of the examples.
+        batch_size: examples that an optimizer step trains on.
+        block_size: optimizer steps that one Lightning batch carries.
+        seed: of everything drawn here; not of the models.
+        validation_size: draws in the validation sample, where there is one.
+
+    Raises:
+        ConfigError: if a size is not positive, or the seed negative.
+    """
+
+    def __init__(
+        self,
+        distribution: Distribution,
+        batch_size: int,
+        block_size: int = 50,
+        seed: int = 0,
+        validation_size: int = 1_000_000,
+    ) -> None:
+        super().__init__()
+        require(batch_size >= 1, "data.batch_size", batch_size, "at least 1")
+        require(0 <= seed < N_SEEDS, "data.seed", seed, f"from 0 to {N_SEEDS - 1}")
+        require(block_size >= 1, "data.block_size", block_size, "at least 1")
+        is_whole = validation_size > 0 and validation_size % N_VALIDATION_CHUNKS == 0
+        allowed = f"a positive multiple of {N_VALIDATION_CHUNKS}"
+        require(is_whole, "data.validation_size", validation_size, allowed)
+        self.distribution = distribution
+        self.n_features = distribution.n_features
+        self.batch_size = batch_size
+        self.block_size = block_size
+        self.seed = seed
+        self.validation_size = validation_size
+
+    @property
+    def max_steps(self) -> int:
+        """Where the stream ends; -1 without a trainer: never."""
+        return self.trainer.max_steps if self.trainer else -1
+
+    def setup(self, stage: str) -> None:
+        # Lightning reads one block ahead of a loader without a length, and a checkpoint would hold a position not yet
+        # reached; with a whole number for a limit it does not.
+        if self.trainer is not None and self.trainer.limit_train_batches == 1.0:
+            self.trainer.limit_train_batches = ENDLESS
+
+    def train_dataloader(self) -> Stream:
+        raise NotImplementedError
+
+    def val_dataloader(self) -> WholeDistribution:
+        return WholeDistribution(self.population)
+
+    def test_dataloader(self) -> WholeDistribution:
+        return WholeDistribution(self.population)
+
+    @cached_property
+    def population(self) -> SupportSizes | Sample:
+        """The whole distribution; where it cannot be enumerated a fixed sample of `validation_size` draws."""
+        sizes = self.distribution.support_sizes
+        return self.sample() if sizes is None else sizes
+
+    def sample(self) -> Sample:
+        """The fixed sample, in equal independent chunks."""
+        require_memory("data.validation_size", self.validation_size, 4 * self.n_features)
+        generator, size = generator_for(self.seed, VALIDATION), self.validation_size // N_VALIDATION_CHUNKS
+        draws = (self.distribution.draw((size,), generator) for _ in range(N_VALIDATION_CHUNKS))
+        return Sample([collapse_empty_rows(x, 1 / N_VALIDATION_CHUNKS) for x in draws])

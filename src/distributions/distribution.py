@@ -1,0 +1,38 @@
+"""What a law of examples is: something to draw from and, where that can be done, to enumerate."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from src.distributions.supports import SupportSizes
+
+
+class Distribution(ABC):
+    """A law that examples x follow, each entry in [0, 1].
+
+    A law of one's own sets `n_features` and defines `draw`. One whose sets of active features can be enumerated defines
+    `support_sizes` too: then the loss over it is exact, and otherwise a fixed sample's. Its text, `str(law)`, names
+    what it is made from.
+    """
+
+    n_features: int
+
+    @abstractmethod
+    def draw(self, shape: tuple[int, ...], generator: torch.Generator) -> Float[Tensor, "*shape feature"]:
+        """Examples, as many as `shape` says, in float32."""
+
+    def draw_sparse(self, n_rows: int, generator: torch.Generator) -> Tensor:
+        """The same as sparse COO [row, feature], coalesced: for many features of which few are active."""
+        return self.draw((n_rows,), generator).to_sparse().coalesce()
+
+    @property
+    def n_active(self) -> float:
+        """How many features are active on average: how large sparse examples are."""
+        return float(self.n_features)
+
+    @property
+    def support_sizes(self) -> SupportSizes | None:
+        """The law by its supports; None where they are too many, or not equally likely."""
+        return None

@@ -1,0 +1,163 @@
+"""From the columns of W to named polygons, for a stack of instances at once.
+
+A column of W is where a feature points in the hidden plane. Columns are sorted into three roles:
+
+    stub      shorter than `STUB_NORM`: the model hardly represents the feature
+    overlap   long, but within `OVERLAP_ANGLE` of a longer column (or of a chain of them)
+    learned   the longest column of its direction
+
+The learned columns, one per direction, form a regular k-gon about the origin if their distance from the nearest one is
+small. Everything here is unchanged by rotations, reflections and permutations of columns.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+# Half the length at which a lone feature is reconstructed: a shorter column returns less than a quarter of its feature.
+STUB_NORM = 0.5
+# A third of the angle between neighbours in an octagon.
+OVERLAP_ANGLE = math.pi / 12
+# About 6 degrees or a tenth of the length, root mean square.
+REGULAR_WITHIN = 0.1
+IRREGULAR = "irregular"
+NAMES = {2: "digon", 3: "triangle", 4: "square", 5: "pentagon", 6: "hexagon", 7: "heptagon", 8: "octagon"}
+
+
+@dataclass(frozen=True)
+class Polygons:
+    """What the columns of each instance's W form.
+
+    Attributes:
+        learned, overlap, stub: the role of each column; exactly one holds.
+        n_directions: how many distinct directions there are; as many as learned columns.
+        residual: distance of the learned columns from the nearest regular polygon centred on the origin,
+            as a share of their Frobenius norm; NaN where nothing is learned.
+    """
+
+    learned: Bool[Tensor, "instance feature"]
+    overlap: Bool[Tensor, "instance feature"]
+    stub: Bool[Tensor, "instance feature"]
+    n_directions: Int[Tensor, " instance"]
+    residual: Float[Tensor, " instance"]
+
+    @property
+    def unlearned(self) -> list[list[int]]:
+        """The features that each instance leaves out."""
+        return [[i for i, is_learned in enumerate(row) if not is_learned] for row in self.learned.tolist()]
+
+    @property
+    def names(self) -> list[str]:
+        """The regular polygon of each instance, `digon` to `octagon` and `9-gon` on, or `irregular`."""
+        return [
+            NAMES.get(k, f"{k}-gon") if k >= 2 and residual <= REGULAR_WITHIN else IRREGULAR
+            for k, residual in zip(self.n_directions.tolist(), self.residual.tolist(), strict=True)
+        ]
+
+
+def angles_to_learned(W: Float[Tensor, "instance 2 feature"], polygons: Polygons) -> Float[Tensor, "instance feature"]:
+    """Angle, in radians from 0 to pi, of each column from the nearest learned column; NaN where nothing is learned."""
+    angle = torch.atan2(W[:, 1], W[:, 0]).detach().double()
+    apart = (angle.unsqueeze(2) - angle.unsqueeze(1)).abs()  # [instance, feature, learned]
+    apart = torch.minimum(apart, 2 * math.pi - apart).masked_fill(~polygons.learned.unsqueeze(1), math.inf)
+    nearest = apart.amin(dim=2)
+    return nearest.masked_fill(nearest.isinf(), math.nan)
+
+
+def find_polygons(W: Float[Tensor, "instance hidden feature"]) -> Polygons:
+    """Sort every column into its role and measure how far the learned ones are from a regular polygon.
+
+    Polygons live in a plane. With other than two hidden dimensions no directions are merged, every long column counts
+    as learned, and the residual is NaN, so that the name is `irregular`.
+    """
+    W = W.detach().double()
+    norm, stub = _norms_and_stubs(W)
+    if W.shape[1] != 2:
+        n_learned = (~stub).sum(dim=1)
+        return Polygons(~stub, torch.zeros_like(stub), stub, n_learned, torch.full_like(norm[:, 0], math.nan))
+
+    angle, order = _by_angle(W, stub)
+    direction, n_directions = _number_directions(angle, (~stub).sum(dim=1))
+    learned_in_order = _longest_of_each(norm.gather(1, order), direction, ~stub.gather(1, order))
+    learned = torch.zeros_like(stub).scatter(1, order, learned_in_order)
+
+    z = torch.complex(W[:, 0], W[:, 1]).gather(1, order)
+    residual = _distance_from_regular(torch.where(learned_in_order, z, 0), direction, n_directions)
+    return Polygons(learned, ~stub & ~learned, stub, n_directions, residual)
+
+
+def count_directions(W: Float[Tensor, "instance hidden feature"]) -> Int[Tensor, " instance"]:
+    """`n_directions` of `find_polygons`, in W's own precision and without all else."""
+    W = W.detach()
+    stub = _norms_and_stubs(W)[1]
+    n_long = (~stub).sum(dim=1)
+    return n_long if W.shape[1] != 2 else _number_directions(_by_angle(W, stub)[0], n_long)[1]
+
+
+def longest(W: Float[Tensor, "hidden feature"], count: int) -> Int[Tensor, " chosen"]:
+    """The numbers of the longest columns, so many at most, in order."""
+    return W.norm(dim=0).topk(min(count, W.shape[1])).indices.sort().values
+
+
+def _norms_and_stubs(
+    W: Float[Tensor, "instance hidden feature"],
+) -> tuple[Float[Tensor, "instance feature"], Bool[Tensor, "instance feature"]]:
+    norm = W.square().sum(dim=1).sqrt()  # `norm` over an axis that is not the last is many times slower
+    return norm, ~(norm >= STUB_NORM)  # written so that NaN is a stub
+
+
+def _by_angle(
+    W: Float[Tensor, "instance 2 feature"], stub: Bool[Tensor, "instance feature"]
+) -> tuple[Float[Tensor, "instance feature"], Int[Tensor, "instance feature"]]:
+    """The columns' angles, the long ones in order and then infinity for each stub; and which columns they are."""
+    y, x = W[:, 1].contiguous(), W[:, 0].contiguous()  # strided, `atan2` takes nine times as long
+    return torch.atan2(y, x).masked_fill(stub, math.inf).sort(dim=1)
+
+
+def _number_directions(
+    angle: Float[Tensor, "instance feature"], n_long: Int[Tensor, " instance"]
+) -> tuple[Int[Tensor, "instance feature"], Int[Tensor, " instance"]]:
+    """Number the distinct directions among the first `n_long` sorted angles of each instance, counter-clockwise.
+
+    A direction ends where the next angle is more than `OVERLAP_ANGLE` away.
+    """
+    position = torch.arange(angle.shape[1], device=angle.device).expand_as(angle)
+    is_last = position == (n_long - 1).unsqueeze(1)
+    following = torch.where(is_last, angle[:, :1] + 2 * math.pi, angle.roll(-1, dims=1))
+    ends = (following - angle > OVERLAP_ANGLE) & (position < n_long.unsqueeze(1))
+    n_directions = torch.maximum(ends.sum(dim=1), (n_long > 0).long())
+    direction = (ends.cumsum(dim=1) - ends.long()) % n_directions.clamp(min=1).unsqueeze(1)
+    return direction, n_directions
+
+
+def _longest_of_each(
+    norm: Float[Tensor, "instance feature"],
+    direction: Int[Tensor, "instance feature"],
+    is_long: Bool[Tensor, "instance feature"],
+) -> Bool[Tensor, "instance feature"]:
+    """The longest column of each direction, the first of several equally long ones."""
+    norm = norm.masked_fill(~is_long, -1.0)
+    longest = torch.zeros_like(norm).scatter_reduce(1, direction, norm, "amax", include_self=True)
+    candidate = is_long & (norm == longest.gather(1, direction))
+    position = torch.arange(norm.shape[1], device=norm.device).expand_as(direction)
+    position = position.masked_fill(~candidate, norm.shape[1])
+    first = torch.full_like(direction, norm.shape[1]).scatter_reduce(1, direction, position, "amin")
+    return candidate & (position == first.gather(1, direction))
+
+
+def _distance_from_regular(
+    z: Tensor, direction: Int[Tensor, "instance feature"], n_directions: Int[Tensor, " instance"]
+) -> Float[Tensor, " instance"]:
+    """Relative distance of points z_j, in directions j = 0 .. k-1, from the nearest regular k-gon a exp(2 pi i j / k).
+
+    The best a is the mean of z_j exp(-2 pi i j / k): one Fourier coefficient. Entries where z is 0 are no points.
+    """
+    k = n_directions.clamp(min=1).unsqueeze(1)
+    angle = 2 * math.pi * direction.double() / k
+    turn = torch.polar(torch.ones_like(angle), angle)
+    a = (z * turn.conj()).sum(dim=1, keepdim=True) / k
+    left = torch.where(z == 0, 0, z - a * turn)
+    return left.abs().square().sum(dim=1).sqrt() / z.abs().square().sum(dim=1).sqrt()

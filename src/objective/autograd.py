@@ -1,0 +1,134 @@
+"""The loss and gradient of any toy model from its hooks, by autograd; and, in one place, what computes a model."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from src.distributions.examples import Chunk, Sample
+from src.distributions.supports import SupportSizes
+from src.population.losses import PopulationLosses
+from src.population.quadrature import integrate
+from src.population.sample import PopulationLoss
+
+HOOKS = ("encode", "activate", "decode", "forward", "target", "error", "feature_losses")  # that make a model's loss
+MAX_ENTRIES = 2**18  # of x' at a time when a whole distribution is evaluated: 1 MiB of float32, which stays in cache
+MIN_EXAMPLES = 32  # below this a part of a distribution costs more to start than to compute
+
+
+def objective_of(model: Any) -> "Autograd":
+    """What computes a model: the objective that its class names by `computed_by`, as long as it still does.
+
+    That is so if all hooks are those of the class that named it. A class that changes `feature_losses` alone, to weigh
+    them or to add a term, may call the inherited one, which the named objective still computes; all else is autograd.
+    """
+    naming = next(kind for kind in type(model).__mro__ if "computed_by" in vars(kind))
+    changed = {hook for hook in HOOKS if getattr(type(model), hook) is not getattr(naming, hook)}
+    named: Autograd = naming.computed_by(model)  # type: ignore[attr-defined]
+    if not changed:
+        return named
+    return Autograd(model, named.feature_losses if changed == {"feature_losses"} else None)
+
+
+class Autograd:
+    """Computes a stack of toy models from its hooks.
+
+    Args:
+        model: a `ToyModel`.
+        feature_losses: the same as the model's hooks other than `feature_losses` compute, at speed and
+            differentiable, from W, b, x and weights; None where nothing does.
+
+    Attributes:
+        has_closed_form: whether the population loss of this model is known in closed form, with its derivatives.
+    """
+
+    has_closed_form = False
+
+    def __init__(self, model: Any, feature_losses: Callable[..., Tensor] | None = None) -> None:
+        self.model = model
+        self.feature_losses = feature_losses
+
+    @property
+    def has_threads(self) -> bool:
+        """Whether training calls something that has threads of its own."""
+        return False
+
+    def set_gradients(
+        self,
+        x: Float[Tensor, "*instance batch feature"],
+        out: Float[Tensor, "instance feature"] | None = None,
+        weights: Float[Tensor, " batch"] | None = None,
+    ) -> Float[Tensor, "instance feature"]:
+        """Set all parameters' `grad` to that of the loss on one batch; return the feature losses, in `out` if given."""
+        self.model.zero_grad()
+        total = torch.zeros_like(self.model.b) if out is None else out.zero_()
+        for share, part in self._dense_parts(x, weights) if x.is_sparse else [(1, (x, weights))]:
+            feature_losses = share * self.model.feature_losses(*part)
+            # Not `manual_backward`: its three rounds of hooks would cost a fifth of a small model's step.
+            feature_losses.mean(dim=-1).sum().backward()
+            total += feature_losses.detach()
+        return total
+
+    @torch.no_grad()
+    def losses(
+        self,
+        x: Float[Tensor, "batch feature"],
+        weights: Float[Tensor, " batch"] | None = None,
+        instances: list[int] | None = None,
+    ) -> Float[Tensor, "instance feature"]:
+        """The feature losses of these instances, or all, without a graph, in bounded memory; x may be sparse.
+
+        A variant may hold more with an instance axis than its parameters, so the whole stack is computed here.
+        """
+        losses = torch.zeros_like(self.model.b)
+        for share, part in self._dense_parts(x, weights):
+            losses += share * self.model.feature_losses(*part)
+        return losses if instances is None else losses[instances]
+
+    @torch.no_grad()
+    def losses_over(self, population: SupportSizes | Sample) -> PopulationLosses:
+        """The loss over a whole distribution: integrated in float64, or with a standard error where it is a sample."""
+        W = self.model.W
+        if not isinstance(population, Sample):
+            with _in_float64(self.model):
+                return integrate(lambda x, weights: self.losses(x.to(W), weights.to(W)), population)
+        metric = PopulationLoss(*self.model.b.shape).to(W.device)
+        for chunk in population.chunks:
+            weights = chunk.weights.to(W)
+            metric.update(self.losses(chunk.x.to(W), weights), weights.sum())
+        return metric.value()
+
+    @torch.no_grad()
+    def hidden_vectors(self, x: Float[Tensor, "batch feature"]) -> Float[Tensor, "instance hidden batch"]:
+        """Where each example lies in the hidden space; x may be sparse."""
+        parts = [part.x for _, part in self._dense_parts(x, None)]
+        return torch.cat([self.model.encode(part).mT for part in parts], dim=-1)
+
+    def _dense_parts(self, x: Tensor, weights: Tensor | None) -> Iterator[tuple[Tensor, Chunk]]:
+        """As many examples at a time as stay in cache: their share of the weights, and they with weights that sum to 1.
+
+        So a term of a variant's loss that does not depend on the examples counts once, whatever the number of parts.
+        """
+        size = max(MIN_EXAMPLES, MAX_ENTRIES // self.model.b.numel())
+        weights = self.model.b.new_full((x.shape[0],), 1 / x.shape[0]) if weights is None else weights
+        for part in Chunk(x, weights).dense_parts(size):
+            share = part.weights.sum()
+            if share > 0:
+                yield share, Chunk(part.x, part.weights / share)
+
+
+@contextmanager
+def _in_float64(module: torch.nn.Module) -> Iterator[None]:
+    """The module's parameters and buffers in double precision for a while."""
+    tensors = [t for t in (*module.parameters(), *module.buffers()) if t.is_floating_point()]
+    saved = [t.data for t in tensors]
+    try:
+        for t in tensors:
+            t.data = t.data.double()
+        yield
+    finally:
+        for t, data in zip(tensors, saved, strict=True):
+            t.data = data

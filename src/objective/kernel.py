@@ -1,0 +1,82 @@
+"""The kernel as a function of tensors.
+
+Called through ctypes, which lets other Python threads run meanwhile. It has threads of its own (`cpp/threads.h`).
+"""
+
+import ctypes
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from src.objective.build import MAX_HIDDEN, library
+
+N_THREADS = torch.get_num_threads()  # before anyone changes it: $OMP_NUM_THREADS, or the number of cores
+THREADS_FROM = 2**20  # entries of x' from which more than one thread pays
+
+
+class _Problem(ctypes.Structure):
+    """`Problem` in cpp/examples.h."""
+
+    _fields_ = (
+        *((name, ctypes.c_int64) for name in ("n_instances", "n_hidden", "n_features", "n_examples")),
+        *((name, ctypes.c_int64) for name in ("n_entries", "n_threads", "x_stride")),
+        *((name, ctypes.c_void_p) for name in ("W", "b", "x", "row", "column", "value", "weights", "importance")),
+        *((name, ctypes.c_void_p) for name in ("losses", "W_gradient", "b_gradient")),
+    )
+
+
+def serves(W: Tensor) -> bool:
+    """Whether the fused implementation is there for these weights."""
+    return (
+        W.device.type == "cpu"
+        and W.dtype in (torch.float32, torch.float64)
+        and W.shape[1] <= MAX_HIDDEN
+        and library() is not None
+    )
+
+
+def solve(
+    W: Float[Tensor, "instance hidden feature"],
+    b: Float[Tensor, "instance feature"],
+    x: Float[Tensor, "*instance batch feature"],
+    weights: Float[Tensor, " batch"] | None,
+    importance: Float[Tensor, "instance feature"] | None,
+    losses: Float[Tensor, "instance feature"],
+    gradients: tuple[Float[Tensor, "instance hidden feature"], Float[Tensor, "instance feature"]] | None,
+) -> None:
+    """Write what `objective.losses_and_gradients` returns into contiguous tensors of W's type and the right shapes.
+
+    The library believes what it is told: `objective.py` has checked every shape.
+    """
+    built = library()
+    assert built is not None
+    n_instances, n_hidden, n_features = W.shape
+    n_examples = x.shape[-2]
+    # Named here because the library is given addresses, which do not keep a tensor alive.
+    row = column = value = dense = None
+    if x.is_sparse:
+        entries = x.coalesce()
+        row, column = entries.indices().contiguous()
+        value = _as(W, entries.values())
+    else:
+        dense = _as(W, x)
+    inputs = (_as(W, W), _as(W, b), dense, row, column, value, _as(W, weights), _as(W, importance))
+    is_large = n_instances * n_examples * n_features >= THREADS_FROM
+    problem = _Problem(
+        n_instances,
+        n_hidden,
+        n_features,
+        n_examples,
+        0 if value is None else len(value),
+        N_THREADS if is_large else 1,
+        n_examples * n_features if x.dim() == 3 else 0,
+        *(None if t is None else t.data_ptr() for t in (*inputs, losses, *(gradients or (None, None)))),
+    )
+    (built.solve_float32 if W.dtype == torch.float32 else built.solve_float64)(ctypes.byref(problem))
+
+
+def _as(W: Tensor, tensor: Tensor | None) -> Tensor | None:
+    if tensor is None or (tensor.dtype is W.dtype and tensor.is_contiguous()):
+        return tensor
+    return tensor.to(W.dtype).contiguous()

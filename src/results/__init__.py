@@ -1,0 +1,1 @@
+"""What runs ended in, as tables: read, counted and compared; nothing here trains."""

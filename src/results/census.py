@@ -1,0 +1,79 @@
+"""What every instance ended in, as a row of a table and as a line."""
+
+import math
+from typing import Any
+
+from rich.text import Text
+
+from src.geometry.polygons import Polygons, angles_to_learned
+from src.model import ToyModel
+from src.population.losses import SAMPLE, PopulationLosses
+from src.results.rates import rates
+
+N_LISTED_FEATURES = 12  # of a model with more, no single feature is listed
+
+
+def census_rows(model: ToyModel, polygons: Polygons, losses: PopulationLosses) -> list[dict[str, Any]]:
+    """One row per instance; see `Census` for its columns."""
+    shares = rates(polygons.names)
+    columns: dict[str, list[Any]] = {
+        "instance": list(range(model.n_instances)),
+        "seed": model.seeds,
+        "name": model.instance_names,
+        **model.instance_columns,
+        "geometry": polygons.names,
+        "n_learned": polygons.learned.sum(dim=1).tolist(),
+        "n_overlap": polygons.overlap.sum(dim=1).tolist(),
+        "residual": polygons.residual.tolist(),
+        "frobenius_norm": model.columns.detach().flatten(1).norm(dim=1).tolist(),
+        "loss": losses.loss.tolist(),
+        "loss_error": losses.error.tolist(),
+        "loss_method": [losses.method] * model.n_instances,
+        "smallest_feature_loss": losses.feature_losses.amin(dim=1).tolist(),
+        "largest_feature_loss": losses.feature_losses.amax(dim=1).tolist(),
+        **unlearned_columns(model, polygons),
+        "geometry_count": [shares[name].count for name in polygons.names],
+        "geometry_share": [shares[name].share for name in polygons.names],
+        "geometry_share_low": [shares[name].low for name in polygons.names],
+        "geometry_share_high": [shares[name].high for name in polygons.names],
+    }
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def unlearned_columns(model: ToyModel, polygons: Polygons) -> dict[str, list[str]]:
+    """The features that are not learned, their norms and angles: as text, several in a cell, up to 12 features."""
+    lists: dict[str, list[str]] = {"unlearned": [], "unlearned_norm": [], "unlearned_angle": []}
+    if model.n_features > N_LISTED_FEATURES:
+        return {name: [""] * model.n_instances for name in lists}
+    W = model.columns.detach().cpu()
+    norms = W.norm(dim=1)
+    angles = angles_to_learned(W, polygons).rad2deg() if model.n_hidden == 2 else norms * math.nan
+    for features, norm, angle in zip(polygons.unlearned, norms.tolist(), angles.tolist(), strict=True):
+        lists["unlearned"].append(" ".join(map(str, features)))
+        lists["unlearned_norm"].append(" ".join(f"{norm[i]:.4f}" for i in features))
+        lists["unlearned_angle"].append(" ".join(f"{angle[i]:.2f}" for i in features))
+    return lists
+
+
+def instance_line(row: dict[str, Any], n_features: int, feature_losses: list[float]) -> Text:
+    """`seed 11: hexagon, 6 of 6 learned, Frobenius norm 2.86, loss 0.00467 ± 0.00003` and the features' losses."""
+    if row["loss_method"] == SAMPLE:
+        loss = f"{loss_text(row['loss'])} ± {row['loss_error']:.1e} (of a sample)"
+    else:
+        loss = f"{row['loss']:.8f}"
+    line = Text.assemble(
+        f"{row['name']}: ",
+        (row["geometry"], "bold green" if row["geometry"] != "irregular" else "bold yellow"),
+        f", {row['n_learned']} of {n_features} learned, Frobenius norm {row['frobenius_norm']:.3f}, loss {loss}",
+    )
+    if n_features <= N_LISTED_FEATURES:
+        line.append("\n  loss of each feature: " + " ".join(f"{loss:.4f}" for loss in feature_losses), style="dim")
+    return line
+
+
+WIDE_LOSS = 0.0015  # below it five decimals say too little
+
+
+def loss_text(loss: float) -> str:
+    """Five decimals, or of a mean over very many features, which is small, five digits."""
+    return f"{loss:.5f}" if not abs(loss) < WIDE_LOSS else f"{loss:.4e}"

@@ -1,0 +1,1 @@
+"""The run folder and TensorBoard's files, written and read in one place."""

@@ -1,0 +1,44 @@
+"""Files of TensorBoard events."""
+
+import itertools
+import os
+import socket
+import struct
+import time
+from pathlib import Path
+
+import google_crc32c
+from tensorboard.compat.proto.event_pb2 import Event
+
+
+class EventFile:
+    """A new file of TensorBoard events in a folder, each with its length and checksums.
+
+    TensorBoard's own writer computes the checksums in Python, a byte in about 0.1 µs, in a thread for each file: beside
+    a small model's steps that is much.
+    """
+
+    _count = itertools.count()
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}.{os.getpid()}.{next(self._count)}"
+        self._file = (folder / name).open("wb")
+        self.add(Event(wall_time=time.time(), file_version="brain.Event:2"))
+
+    def add(self, event: Event) -> None:
+        data = event.SerializeToString()
+        length = struct.pack("<Q", len(data))
+        self._file.write(length + _masked_checksum(length) + data + _masked_checksum(data))
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _masked_checksum(data: bytes) -> bytes:
+    """CRC-32C, turned and shifted as in TensorFlow's record files."""
+    checksum = google_crc32c.value(data)
+    return struct.pack("<I", ((checksum >> 15 | checksum << 17) + 0xA282EAD8) % 2**32)

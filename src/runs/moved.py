@@ -1,0 +1,34 @@
+"""Paths that configurations of older runs name, and what they are now."""
+
+from typing import Any
+
+# Models that were also starts: what they are now, with the arguments that went to the start.
+STARTS = {
+    "src.initialisations.ReLUOutputBasin": ("src.starts.Basin", ("seed", "column", "size", "reach")),
+    "src.initialisations.ReLUOutputPatchingArms": (
+        "src.starts.PatchingArms",
+        ("census", "arms", "draw_seed", "max_recipients"),
+    ),
+}
+MOVED = {
+    "src.schedules.WarmupCosine": "src.training.WarmupCosine",
+    "src.initialisations.Basin": "any model with model.start: src.starts.Basin",
+    "src.initialisations.PatchingArms": "any model with model.start: src.starts.PatchingArms",
+    **{old: f"src.model.ReLUOutputModel with model.start: {new}" for old, (new, _) in STARTS.items()},
+}
+
+
+def where_now(message: str) -> str | None:
+    """The sentence that says which path to use, if the message names one that has moved."""
+    old = next((path for path in sorted(MOVED, key=len, reverse=True) if path in message), None)
+    return None if old is None else f"{old} has moved; use {MOVED[old]}."
+
+
+def as_today(settings: dict[str, Any]) -> dict[str, Any]:
+    """The flat settings of an older run under today's names."""
+    start, names = STARTS.get(settings.get("model.class_path", ""), (None, ()))
+    renamed = {f"model.init_args.{name}": f"model.init_args.start.init_args.{name}" for name in names}
+    today = {renamed.get(key, key): value for key, value in settings.items()}
+    if start is not None:
+        today.update({"model.class_path": "src.model.ReLUOutputModel", "model.init_args.start.class_path": start})
+    return {key: MOVED.get(value, value) if isinstance(value, str) else value for key, value in today.items()}

@@ -1,0 +1,121 @@
+"""What a sweep has found so far: one table, one picture, and what is printed of them."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+from rich.console import Console
+
+from src.figures.elements import png
+from src.figures.rates import rate_grid_figure, rates_figure
+from src.figures.regimes import regimes_figure
+from src.results.geometries import agreement_rows, geometry_rows, geometry_table
+from src.results.rates import Rate, rate, rates
+from src.results.regimes import Regime, order_of, read_regime, regime_rows, regime_table
+from src.runs.folder import (
+    AGREEMENT,
+    CENSUS,
+    RATES,
+    RATES_PICTURE,
+    REGIMES,
+    REGIMES_PICTURE,
+    STORED,
+    read_rows,
+    write_rows,
+    write_whole,
+)
+from src.sweep.cells import Cell, shortened
+
+SIZE = "data.n_examples"  # a sweep over it is drawn as data regimes
+N_PAIRS = 10  # of cells up to which their agreement is printed; the file has all
+Censuses = Mapping[str, Sequence[Mapping[str, str]]]
+
+
+def merge(out: Path, cells: Sequence[Cell]) -> dict[str, list[dict[str, str]]]:
+    """Write `rates.csv` from the combinations whose shards are all finished; return each one's census."""
+    censuses: dict[str, list[dict[str, str]]] = {}
+    rows: list[dict[str, Any]] = []
+    for name in dict.fromkeys(cell.name for cell in cells):
+        own = [cell for cell in cells if cell.name == name]
+        if all(cell.is_finished for cell in own):
+            censuses[name] = [row for cell in own for row in read_rows(cell.folder / CENSUS)]
+            rows += [{**own[0].values, **row} for row in geometry_rows(censuses[name])]
+    if rows:
+        write_rows(out / RATES, rows)
+    return censuses
+
+
+def agreement_of(cells: Sequence[Cell], censuses: Censuses) -> list[dict[str, Any]]:
+    """`agreement_rows` of the cells between which a seed is the same initialisation."""
+    alike: dict[str, dict[str, Sequence[Mapping[str, str]]]] = {}
+    for cell in cells:
+        if cell.name in censuses:
+            alike.setdefault(cell.initialisation, {})[cell.name] = censuses[cell.name]
+    return [row for group in alike.values() for row in agreement_rows(group)]
+
+
+def report(out: Path, cells: Sequence[Cell], console: Console) -> None:
+    """Merge, draw and print what is finished."""
+    censuses = merge(out, cells)
+    if not censuses:
+        return
+    write_whole(out / RATES_PICTURE, png(_picture(cells, censuses)))
+    agreement = agreement_of(cells, censuses)
+    if agreement:
+        write_rows(out / AGREEMENT, agreement)
+    else:
+        (out / AGREEMENT).unlink(missing_ok=True)
+    regimes = regimes_of(cells, censuses)
+    for others, own in regimes.items():
+        report_regimes(out, others, own, console)
+    if not regimes:
+        console.print(geometry_table(censuses))
+        print_agreement(agreement, console)
+    console.print(f"merged table: {out / RATES}   picture: {out / RATES_PICTURE}", markup=False, soft_wrap=True)
+
+
+def print_agreement(agreement: Sequence[Mapping[str, Any]], console: Console) -> None:
+    for row in agreement if len(agreement) <= N_PAIRS else []:
+        both = f"{row['first']} and {row['second']}"
+        share = rate(row["count"], row["n"])
+        sentence = f"The same geometry from the same seed, {both}: {share}; by chance {row['by_chance']:.1%}."
+        console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+
+
+def regimes_of(cells: Sequence[Cell], censuses: Censuses) -> dict[str, list[Regime]]:
+    """What finite training sets of each size led to, for each combination of the other settings, by its name."""
+    groups: dict[str, list[Regime]] = {}
+    for name in censuses:
+        own = [cell for cell in cells if cell.name == name]
+        if SIZE in own[0].values and all((cell.folder / STORED).is_file() for cell in own):
+            labels = zip(own[0].values, own[0].labels.items(), strict=True)
+            others = shortened(", ".join(f"{short}={label}" for key, (short, label) in labels if key != SIZE))
+            n_examples = own[0].config["data"]["init_args"]["n_examples"]
+            groups.setdefault(others, []).append(read_regime(n_examples, [cell.folder for cell in own]))
+    return groups
+
+
+def report_regimes(out: Path, others: str, regimes: Sequence[Regime], console: Console) -> None:
+    """Over the sizes of a finite training set: a table and a figure."""
+    regimes = sorted(regimes, key=lambda regime: order_of(regime.n_examples))
+    table, picture = (out / f"{others} {name}".strip() for name in (REGIMES, REGIMES_PICTURE))
+    rows = regime_rows(regimes)
+    write_rows(table, rows)
+    write_whole(picture, png(regimes_figure(regimes, others)))
+    console.print(regime_table(rows))
+    console.print(f"regimes: {table}   picture: {picture}", markup=False, soft_wrap=True)
+
+
+def _picture(cells: Sequence[Cell], censuses: Censuses) -> Figure:
+    """Over the two settings of a grid of two, or cell by cell."""
+    outcomes = {name: rates([row["geometry"] for row in census]) for name, census in censuses.items()}
+    if len(cells[0].labels) != 2:
+        return rates_figure(outcomes)
+    points: dict[tuple[str, str], Mapping[str, Rate]] = {}
+    for cell in cells:
+        column, row = cell.labels.values()
+        if cell.name in outcomes:
+            points[column, row] = outcomes[cell.name]
+    first, second = cells[0].labels
+    return rate_grid_figure(points, (first, second))

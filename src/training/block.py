@@ -1,0 +1,95 @@
+"""One Lightning batch: a block of optimizer steps, taken without Lightning's work between them."""
+
+from collections.abc import Iterator, Sequence
+from inspect import Parameter, signature
+from typing import Any, NamedTuple
+
+from jaxtyping import Float
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from torch import Tensor
+
+from src.distributions.examples import Chunk
+from src.errors import NonFiniteError
+
+N_NAMED = 5  # how many instances an error message names before it only counts them
+
+
+class Repeated(NamedTuple):
+    """The same batch at each of so many steps."""
+
+    x: Tensor
+    n_steps: int
+
+
+# [step, batch, feature], or [step, instance, batch, feature] when each instance has its own data; with weights [batch]
+# that sum to 1 if it is a `Chunk`; a batch [batch, feature] for each step, dense or sparse; or one for a single step.
+Block = Tensor | Chunk | Sequence[Tensor] | Repeated
+
+
+def batches_of(block: Block) -> tuple[Sequence[Tensor] | Tensor, Tensor | None]:
+    """The batch of each step, and the weights of the examples where they have some."""
+    if isinstance(block, Repeated):
+        return [block.x] * block.n_steps, None
+    if isinstance(block, Chunk):
+        return block.x, block.weights
+    if isinstance(block, Tensor) and block.dim() == 2:  # from a plain DataLoader of examples
+        return [block], None
+    return block, None
+
+
+def train_block(stack: Any, block: Block) -> Float[Tensor, "step instance feature"]:
+    """One optimizer step of a `Stack` for each batch; returns the feature losses, each before its step's update.
+
+    Lightning's hooks run around the first step, and `trainer.global_step` counts every one.
+
+    Raises:
+        NonFiniteError: if a loss of the block is infinite or not a number.
+    """
+    optimizer, first_step = stack.optimizers(), stack.global_step
+    assert isinstance(optimizer, LightningOptimizer)
+    schedulers = stack.lr_schedulers() if stack.lr_scheduler is not None else None
+    progress = stack.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+    argument = signature(optimizer.optimizer.step).parameters.get("closure")
+    needs_closure = argument is not None and argument.default is Parameter.empty
+    set_gradients = stack.objective.set_gradients
+    batches, weights = batches_of(block)
+    feature_losses = stack.b.new_empty(len(batches), *stack.b.shape)
+    for k, (x, losses) in enumerate(zip(batches, feature_losses, strict=True)):
+        first_only = iter([losses])  # an optimizer may evaluate again, at other weights
+
+        def closure(x: Tensor = x, out: Iterator[Tensor] = first_only) -> Tensor:
+            return set_gradients(x, next(out, None), weights).mean(dim=-1).sum()
+
+        if k == 0:
+            optimizer.step(closure=closure)  # with Lightning's hooks, and counted by it
+        else:
+            progress.increment_ready()
+            if needs_closure:
+                optimizer.optimizer.step(closure=closure)  # type: ignore[arg-type]
+            else:
+                set_gradients(x, losses, weights)
+                optimizer.optimizer.step()
+            progress.increment_completed()
+        if schedulers is not None:
+            schedulers.step()  # type: ignore[union-attr]
+    refuse_non_finite(feature_losses, first_step, stack.instance_names)
+    return feature_losses
+
+
+def refuse_non_finite(
+    feature_losses: Float[Tensor, "step instance feature"], first_step: int, names: Sequence[str]
+) -> None:
+    """Raise a `NonFiniteError` that names the instances and the step if a loss is infinite or not a number."""
+    if feature_losses.sum().isfinite():
+        return
+    bad = ~feature_losses.isfinite().all(dim=-1)  # [step, instance]
+    if not bad.any():  # only their sum is too large
+        return
+    instances = bad.any(dim=0).nonzero().flatten().tolist()
+    step = first_step + int(bad.any(dim=1).nonzero()[0])
+    named = ", ".join(f"{i} ({names[i]})" for i in instances[:N_NAMED])
+    more = f" and {len(instances) - N_NAMED} more" if len(instances) > N_NAMED else ""
+    raise NonFiniteError(
+        f"The loss became non-finite at step {step}, in instance {named}{more} of {len(names)}; "
+        "the run has stopped, and what it recorded is kept."
+    )

@@ -1,0 +1,143 @@
+"""A stack of models that train side by side in one Lightning fit: everything but what they compute."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from lightning import LightningModule, Trainer
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from src.distributions.examples import Chunk, Sample
+from src.distributions.supports import SupportSizes
+from src.errors import require
+from src.objective.autograd import Autograd, objective_of
+from src.population.losses import PopulationLosses
+from src.population.quadrature import summary
+from src.starts.start import Start
+from src.training import resuming
+from src.training.block import Block, train_block
+from src.training.optimizers import make_optimizer, make_scheduler, refuse_coupling
+from src.training.schedules import WarmupCosine
+from src.training.steps import count_block, count_steps
+
+
+class Stack(LightningModule):
+    """Trains, validates and resumes what `ToyModel` defines.
+
+    A Lightning batch is a block of batches, one per optimizer step. `trainer.global_step` counts optimizer steps.
+    Lightning's hooks run once a block, those around the optimizer at its first step; `data.block_size` 1 is every step.
+    The loss is the mean over batch and features, summed over instances: each instance's gradient is what it would be
+    alone. The first axis of every parameter is the instance, in a variant too.
+
+    Args:
+        seeds: of each instance.
+        start: what the seeds' W are changed into.
+        optimizer: makes any torch optimizer that treats every entry of a parameter on its own.
+        lr_scheduler: makes a torch scheduler, stepped once per optimizer step.
+    """
+
+    W: Float[torch.nn.Parameter, "instance hidden feature"]
+    b: Float[torch.nn.Parameter, "instance feature"]
+
+    def __init__(
+        self,
+        seeds: Sequence[int],
+        start: Start,
+        optimizer: OptimizerCallable,
+        lr_scheduler: LRSchedulerCallable | None,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.seeds = list(seeds)
+        self.n_instances = len(self.seeds)
+        self.start = start
+        self.instance_names = start.names(self.seeds)
+        self.instance_columns = start.columns()  # what else the census should say of each instance, by name
+        self.optimizer = optimizer
+        self.lr_scheduler = lr_scheduler
+        self._recorded: tuple[tuple[int, ...], Tensor] | None = None
+        self._recording_sample: Chunk | None = None
+
+    @cached_property
+    def objective(self) -> Autograd:
+        """What computes losses and gradients: see `src.objective`."""
+        return objective_of(self)
+
+    def losses_over(self, population: SupportSizes | Sample) -> PopulationLosses:
+        """The loss over a whole distribution, such as a data module's `population`, at the present weights.
+
+        An enumerated distribution's is exact, by its closed form or integrated in float64 with an estimate of the
+        error; a sample's has a standard error.
+        """
+        return self.objective.losses_over(population)
+
+    @torch.no_grad()
+    def recorded_feature_losses(self, instances: list[int]) -> Float[Tensor, "instance feature"]:
+        """These instances' losses on a summary of the data's population; computed once a step, whoever asks."""
+        key = (self.global_step, *instances, *(parameter._version for parameter in self.parameters()))
+        if self._recorded is None or self._recorded[0] != key:
+            if self._recording_sample is None:
+                datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
+                require(datamodule is not None, "the data module", None, "given to fit, for the loss at recorded steps")
+                x, weights = summary(datamodule.population)
+                self._recording_sample = Chunk(x.to(self.W), weights.to(self.W))
+            self._recorded = (key, self.objective.losses(*self._recording_sample, instances))
+        return self._recorded[1]
+
+    # Lightning's hooks.
+
+    def make_optimizers(self) -> tuple[Optimizer, list[LRScheduler]]:
+        optimizer = make_optimizer(self.optimizer, self.parameters())
+        return optimizer, [] if self.lr_scheduler is None else [make_scheduler(self.lr_scheduler, optimizer)]
+
+    def configure_optimizers(self) -> Any:
+        optimizer, schedulers = self.make_optimizers()
+        refuse_coupling(optimizer, self.n_instances)
+        return [optimizer], schedulers
+
+    @staticmethod
+    def refuse_trainer(trainer: Trainer) -> None:
+        """Raise a `ConfigError` if these models cannot be trained with the trainer's settings."""
+        require(trainer.max_steps >= 1, "trainer.max_steps", trainer.max_steps, "at least 1")
+        allowed = "32-true or 64-true"
+        require(not trainer.precision.endswith("-mixed"), "trainer.precision", trainer.precision, allowed)
+
+    def on_fit_start(self) -> None:
+        self.refuse_trainer(self.trainer)
+        self._recorded = self._recording_sample = None
+
+    def on_train_start(self) -> None:
+        count_steps(self.trainer)
+        scheduler = self.lr_schedulers() if self.lr_scheduler is not None else None
+        if isinstance(scheduler, WarmupCosine):
+            scheduler.fit_to(self.trainer.max_steps)
+
+    def training_step(self, block: Block, batch_idx: int) -> dict[str, Tensor]:
+        """One optimizer step for each batch of the block; `feature_losses` [step, instance, feature] of each."""
+        feature_losses = train_block(self, block)
+        count_block(self.trainer, len(feature_losses))
+        return {"feature_losses": feature_losses}
+
+    def validation_step(self, population: SupportSizes | Sample, batch_idx: int) -> None:
+        value = self.losses_over(population)
+        logged = {"val_loss": value.loss.mean(), "val_loss_error": value.error.mean()}
+        self.log_dict(logged, on_epoch=True, batch_size=1)
+
+    def test_step(self, population: SupportSizes | Sample, batch_idx: int) -> None:
+        """Nothing: what `test` finds out is a callback's."""
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        resuming.describe_run(self, checkpoint)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        resuming.refuse_another_shape(self, checkpoint)
+        if self._trainer is None:  # `load_from_checkpoint`: a start is not made again
+            self.instance_names = checkpoint.get("instance_names", self.instance_names)
+            self.instance_columns = checkpoint.get("instance_columns", self.instance_columns)
+        elif self.trainer.state.fn == "fit":
+            resuming.refuse_another_run(self, checkpoint)

@@ -1,0 +1,39 @@
+"""Lightning counts batches, which are blocks of steps here; what its user sets and sees counts optimizer steps."""
+
+from typing import Any
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import ProgressBar
+
+
+def count_steps(trainer: Trainer) -> None:
+    """Make a trainer's intervals and its stock progress bar count optimizer steps, to the nearest whole block.
+
+    Called when training starts, once the trainer has read its settings.
+    """
+    block_size = getattr(trainer.datamodule, "block_size", 1)  # type: ignore[attr-defined]
+    if isinstance(trainer.val_check_interval, int):
+        trainer.val_check_batch = max(1, round(trainer.val_check_interval / block_size))
+    if trainer.log_every_n_steps:
+        trainer.log_every_n_steps = block_size * max(1, round(trainer.log_every_n_steps / block_size))
+    bar = trainer.progress_bar_callback
+    if bar is not None and not isinstance(bar, _InSteps):
+        bar.__class__ = type(type(bar).__name__, (_InSteps, type(bar)), {})
+
+
+def count_block(trainer: Trainer, n_steps: int) -> None:
+    """Tell Lightning's loop, which counts a batch, that it was so many steps: the steps under which it logs."""
+    trainer.fit_loop.epoch_loop._batches_that_stepped += n_steps - 1
+
+
+class _InSteps(ProgressBar):
+    """Before a progress bar's own class: its total is `max_steps`, and a batch ends where its last step does."""
+
+    @property
+    def total_train_batches(self) -> int | float:
+        return self.trainer.max_steps
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, trainer.global_step - 1)
