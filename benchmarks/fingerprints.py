@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -105,7 +106,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", action="store_true", help=f"write {FILE.name} instead of comparing with it")
     options = parser.parse_args()
-    known = json.loads(FILE.read_text()) if FILE.exists() else {"machine": machine(), "runs": {}}
+    known: dict[str, Any] = {"machine": machine(), "runs": {}}
+    if FILE.exists():
+        known = json.loads(FILE.read_text())
     if not options.write and known["machine"] != machine():
         print(f"{FILE.name} is from {known['machine']}, this is {machine()}: expect other bits.", file=sys.stderr)
     runs: dict[str, dict[str, str]] = {}

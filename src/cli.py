@@ -18,7 +18,7 @@ import signal
 import sys
 import warnings
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import torch
 import yaml
@@ -53,6 +53,10 @@ class Parser(LightningArgumentParser):
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         raise ConfigError(where_now(message) or _essence(message)) from ex
 
+    def save(self, *arguments: Any, **options: Any) -> None:
+        """Write a configuration that was parsed and so is valid: to look again would take a tenth of a start."""
+        super().save(*arguments, **{**options, "skip_validation": True})
+
 
 def _essence(message: str) -> str:
     """The keys and the first reason of a parser's message, which lists every type that it tried, in one line."""
@@ -67,6 +71,9 @@ def _essence(message: str) -> str:
 
 class ToyCLI(LightningCLI):
     """`fit`, `validate` and `test`, with the number of features given once, to the data."""
+
+    def _add_instantiators(self) -> None:
+        """Nothing: they would dump the whole configuration for the checkpoint, which `src.training.resuming` fills."""
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:

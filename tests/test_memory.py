@@ -61,7 +61,7 @@ def test_a_container_with_less_than_the_machine_counts(tmp_path: Path, monkeypat
         (lambda: ReLUOutputModel(6, seeds=[0] * 1000), "the length of model.seeds is 1000;"),
         (
             lambda: ReLUOutputModel(6, start=Basin(size=10**6)),
-            "the number of points, model.size squared, is",
+            "the number of points, model.start.size squared, is",
         ),
     ],
 )

@@ -52,6 +52,7 @@ class FiniteFeatures(Features):
     ) -> None:
         law = Sparse(n_features, feature_probability) if distribution is None else distribution
         require(n_examples is None or n_examples >= 1, "data.n_examples", n_examples, "at least 1, or null for no end")
+        require(batch_size >= 1, "data.batch_size", batch_size, "at least 1")
         batch_size = batch_size if n_examples is None else n_examples
         super().__init__(law, batch_size, block_size, seed, validation_size)
         bytes_each = round(BYTES_OF_AN_EXAMPLE + law.n_active * BYTES_OF_AN_ENTRY + law.n_features * BYTES_OF_TILES)

@@ -27,7 +27,7 @@ def predicted_features(x: Float[Tensor, "batch feature"]) -> Float[Tensor, "batc
     return torch.relu(x + neighbours * math.cos(2 * math.pi / n_represented))
 
 
-def represented_loss(n_represented: float, feature_probability: float, as_printed: bool = False) -> float:
+def represented_loss(n_represented: int | float, feature_probability: float, as_printed: bool = False) -> float:
     """Equation 3 (C5): a represented feature costs (2 p / 3) max(0, cos(2 pi / F))^2, its two neighbours' outputs.
 
     Args:
@@ -39,7 +39,7 @@ def represented_loss(n_represented: float, feature_probability: float, as_printe
     return 2 * feature_probability / 3 * (cosine if as_printed else max(0.0, cosine)) ** 2
 
 
-def loss_change(n_represented: float, feature_probability: float = 1.0, as_printed: bool = False) -> float:
+def loss_change(n_represented: int | float, feature_probability: float = 1.0, as_printed: bool = False) -> float:
     """Equation 4 (C6): representing F features in place of none changes the loss by F (L_F - L_ignored)."""
     represented = represented_loss(n_represented, feature_probability, as_printed)
     return n_represented * (represented - ignored_loss(feature_probability))

@@ -65,7 +65,7 @@ def train_block(stack: Any, block: Block) -> Float[Tensor, "step instance featur
         else:
             progress.increment_ready()
             if needs_closure:
-                optimizer.optimizer.step(closure=closure)  # type: ignore[arg-type]
+                optimizer.optimizer.step(closure=closure)
             else:
                 set_gradients(x, losses, weights)
                 optimizer.optimizer.step()

@@ -14,8 +14,9 @@ def count_steps(trainer: Trainer) -> None:
     block_size = getattr(trainer.datamodule, "block_size", 1)  # type: ignore[attr-defined]
     if isinstance(trainer.val_check_interval, int):
         trainer.val_check_batch = max(1, round(trainer.val_check_interval / block_size))
-    if trainer.log_every_n_steps:
-        trainer.log_every_n_steps = block_size * max(1, round(trainer.log_every_n_steps / block_size))
+    every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
+    if every:
+        trainer.log_every_n_steps = block_size * max(1, round(every / block_size))  # type: ignore[attr-defined]
     bar = trainer.progress_bar_callback
     if bar is not None and not isinstance(bar, _InSteps):
         bar.__class__ = type(type(bar).__name__, (_InSteps, type(bar)), {})

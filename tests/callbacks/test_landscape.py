@@ -92,7 +92,7 @@ def test_a_checkpoint_outside_a_run_folder_gets_a_run_of_its_own(trained: Path, 
             "sample",
             "Examples of this distribution cannot be enumerated",
         ),
-        slow("--model=tests.test_landscape.Squared", "quadrature", "Squared has no closed form"),
+        slow("--model=tests.callbacks.test_landscape.Squared", "quadrature", "Squared has no closed form"),
     ],
 )
 def test_what_has_no_certificate_has_its_loss_with_its_error_and_says_so(

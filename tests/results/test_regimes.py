@@ -59,6 +59,7 @@ def test_a_few_examples_are_remembered_each_in_a_direction_of_its_own(n_examples
     assert n_examples == 1 or (gaps(h)[:, 0] > 85).all()
 
 
+@pytest.mark.slow
 def test_five_examples_form_a_pentagon() -> None:
     model, data = trained(5)
     h = model.objective.hidden_vectors(data.examples)
@@ -145,6 +146,7 @@ def test_any_sizes_are_drawn_and_tabulated(sizes: tuple[int | None, ...], n_hidd
     assert regime_table(regime_rows(regimes)).row_count == len(sizes)
 
 
+@pytest.mark.slow
 def test_a_sweep_over_the_number_of_examples_is_drawn_as_data_regimes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -34,7 +34,7 @@ def branches() -> list[Branch]:
 
 
 def test_the_grid_is_even_in_the_logarithm() -> None:
-    grid = probabilities(0.01, 1, 3)
+    grid = probabilities(0.01, 1.0, 3)
     assert grid == pytest.approx([0.01, 0.1, 1])
 
 

@@ -110,7 +110,7 @@ def test_no_other_norm_and_bias_are_better(k: int) -> None:
     norm, bias = best_norm_and_bias(k)
     best = vertex_loss(k, norm, bias)
     others = [
-        vertex_loss(k, length, -x) for length in torch.linspace(0.3, 3, 100).tolist() for x in (0.0, 0.1, 0.5, 1, 2)
+        vertex_loss(k, length, -x) for length in torch.linspace(0.3, 3, 100).tolist() for x in (0.0, 0.1, 0.5, 1.0, 2.0)
     ]
     assert best < min(others)
 
