@@ -65,13 +65,13 @@ def train_block(stack: Any, block: Block) -> Float[Tensor, "step instance featur
         else:
             progress.increment_ready()
             if needs_closure:
-                optimizer.optimizer.step(closure=closure)
+                optimizer.optimizer.step(closure=closure)  # type: ignore[arg-type]
             else:
                 set_gradients(x, losses, weights)
                 optimizer.optimizer.step()
             progress.increment_completed()
         if schedulers is not None:
-            schedulers.step()  # type: ignore[union-attr]
+            schedulers.step()
     refuse_non_finite(feature_losses, first_step, stack.instance_names)
     return feature_losses
 
