@@ -9,7 +9,7 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 
 from src.distributions.examples import Chunk
-from src.errors import NonFiniteError
+from src.errors import NonFiniteError, require
 
 N_NAMED = 5  # how many instances an error message names before it only counts them
 
@@ -26,15 +26,23 @@ class Repeated(NamedTuple):
 Block = Tensor | Chunk | Sequence[Tensor] | Repeated
 
 
-def batches_of(block: Block) -> tuple[Sequence[Tensor] | Tensor, Tensor | None]:
-    """The batch of each step, and the weights of the examples where they have some."""
+def batches_of(block: Block, n_features: int) -> tuple[Sequence[Tensor] | Tensor, Tensor | None]:
+    """The batch of each step, and the weights of the examples where they have some.
+
+    Raises:
+        ConfigError: if the block, which a loader of the user's own may have made, holds something else.
+    """
     if isinstance(block, Repeated):
         return [block.x] * block.n_steps, None
     if isinstance(block, Chunk):
         return block.x, block.weights
-    if isinstance(block, Tensor) and block.dim() == 2:  # from a plain DataLoader of examples
-        return [block], None
-    return block, None
+    batches = [block] if isinstance(block, Tensor) and block.dim() == 2 else block  # of a plain DataLoader
+    parts = [batches] if isinstance(batches, Tensor) else list(batches)
+    are_examples = all(isinstance(x, Tensor) and x.dim() >= 2 and x.shape[-1] == n_features for x in parts)
+    kinds = [" x ".join(map(str, x.shape)) if isinstance(x, Tensor) else type(x).__name__ for x in parts]
+    allowed = f"examples, [batch, feature] with {n_features} features"
+    require(are_examples, "a training batch", " and ".join(kinds), allowed)
+    return batches, None
 
 
 def train_block(stack: Any, block: Block) -> Float[Tensor, "step instance feature"]:
@@ -52,7 +60,7 @@ def train_block(stack: Any, block: Block) -> Float[Tensor, "step instance featur
     argument = signature(optimizer.optimizer.step).parameters.get("closure")
     needs_closure = argument is not None and argument.default is Parameter.empty
     set_gradients = stack.objective.set_gradients
-    batches, weights = batches_of(block)
+    batches, weights = batches_of(block, stack.n_features)
     feature_losses = stack.b.new_empty(len(batches), *stack.b.shape)
     for k, (x, losses) in enumerate(zip(batches, feature_losses, strict=True)):
         first_only = iter([losses])  # an optimizer may evaluate again, at other weights

@@ -1,5 +1,6 @@
 """What a checkpoint says of its run: to go on only with the same, and to load a model without a configuration."""
 
+from inspect import Parameter, signature
 from typing import Any
 
 import torch
@@ -7,17 +8,29 @@ import torch
 from src.errors import require
 
 HYPER_PARAMETERS = "hyper_parameters"  # what Lightning's `load_from_checkpoint` calls the constructor with
-NOT_KEPT = ("optimizer", "lr_scheduler", "start", "n_instances", "first_seed", "_class_path", "_instantiator")
+NOT_KEPT = ("optimizer", "lr_scheduler", "start", "n_instances", "first_seed")  # the seeds say who there is
 
 
 def describe_run(stack: Any, checkpoint: dict[str, Any]) -> None:
     """Write into a checkpoint what the run was made from: its optimizer, and the arguments that make the model anew."""
     checkpoint["optimizer"] = type(stack.trainer.optimizers[0]).__name__
     checkpoint["lr_scheduler"] = [type(own.scheduler).__name__ for own in stack.trainer.lr_scheduler_configs]
-    kept = {name: value for name, value in stack.hparams.items() if name not in NOT_KEPT and _is_plain(value)}
-    checkpoint[HYPER_PARAMETERS] = {**kept, "seeds": list(stack.seeds)}
+    checkpoint[HYPER_PARAMETERS] = {**arguments_of(stack), "seeds": list(stack.seeds)}
     checkpoint["instance_names"] = list(stack.instance_names)
     checkpoint["instance_columns"] = stack.instance_columns
+
+
+def arguments_of(stack: Any) -> dict[str, Any]:
+    """What the constructor can make the model from anew: the arguments that the model keeps under their own names."""
+    names: list[str] = []
+    for kind in type(stack).__mro__:
+        if "__init__" in vars(kind):
+            parameters = signature(vars(kind)["__init__"]).parameters
+            names += parameters
+            if not any(parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters.values()):
+                break  # it passes nothing on that is not its own
+    kept = {name: getattr(stack, name) for name in names if name not in NOT_KEPT and hasattr(stack, name)}
+    return {name: value for name, value in kept.items() if _is_plain(value)}
 
 
 def _is_plain(value: object) -> bool:

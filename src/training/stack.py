@@ -43,6 +43,7 @@ class Stack(LightningModule):
 
     W: Float[torch.nn.Parameter, "instance hidden feature"]
     b: Float[torch.nn.Parameter, "instance feature"]
+    n_features: int
 
     def __init__(
         self,
