@@ -1,7 +1,6 @@
 """When the recording callbacks record, and whom they follow."""
 
 from functools import cached_property
-from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 from torch.optim import Optimizer
@@ -82,9 +81,3 @@ class Recorder(Callback):
     @cached_property  # Lightning asks for it at every hook
     def state_key(self) -> str:
         return self._generate_state_key(n_records=self.n_records, instances=self.instances)
-
-    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        states = checkpoint.get("callbacks", {})  # of a run before `n_records`: named by its spacing, too
-        old = next((key for key in states if key.startswith(f"{type(self).__qualname__}{{'every_n_steps'")), None)
-        if old is not None and self.state_key not in states:
-            states[self.state_key] = states.pop(old)

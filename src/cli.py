@@ -27,6 +27,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from src import data, variants  # noqa: F401 - what is imported can be named by its bare name
 from src.errors import ConfigError, NonFiniteError, require
 from src.model import ToyModel
 from src.runs.folder import flat_settings, read_settings, run_of_checkpoint

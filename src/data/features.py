@@ -9,7 +9,7 @@ from src.distributions.distribution import Distribution
 from src.distributions.examples import Sample, collapse_empty_rows
 from src.distributions.seeds import N_SEEDS, VALIDATION, generator_for
 from src.distributions.supports import SupportSizes
-from src.errors import require
+from src.errors import ConfigError, require
 from src.memory import require_memory
 
 N_VALIDATION_CHUNKS = 20  # independent parts of the validation sample; their spread gives its standard error
@@ -66,7 +66,7 @@ class Features(LightningDataModule):
             self.trainer.limit_train_batches = ENDLESS
 
     def train_dataloader(self) -> Stream:
-        raise NotImplementedError
+        raise ConfigError(f"data is {type(self).__name__}; it must be a class that says what a step trains on.")
 
     def val_dataloader(self) -> WholeDistribution:
         return WholeDistribution(self.population)

@@ -1,5 +1,6 @@
 """Paths that configurations of older runs name, and what they are now."""
 
+import re
 from typing import Any
 
 # Models that were also starts: what they are now, with the arguments that went to the start.
@@ -17,9 +18,19 @@ MOVED = {
     **{old: f"src.model.ReLUOutputModel with model.start: {new}" for old, (new, _) in STARTS.items()},
 }
 
+RENAMED = {
+    "Option 'every_n_steps' is not accepted": (
+        "every_n_steps of a callback is now n_records, how often it records in a whole run; in place of an older run's "
+        "config.yaml, name the experiment's own, such as configs/hexagon.yaml."
+    ),
+}
+
 
 def where_now(message: str) -> str | None:
-    """The sentence that says which path to use, if the message names one that has moved."""
+    """The sentence that says what to use, if the message names something that has moved."""
+    for reason, sentence in RENAMED.items():
+        if reason in message:
+            return sentence
     old = next((path for path in sorted(MOVED, key=len, reverse=True) if path in message), None)
     return None if old is None else f"{old} has moved; use {MOVED[old]}."
 
@@ -32,3 +43,8 @@ def as_today(settings: dict[str, Any]) -> dict[str, Any]:
     if start is not None:
         today.update({"model.class_path": "src.model.ReLUOutputModel", "model.init_args.start.class_path": start})
     return {key: MOVED.get(value, value) if isinstance(value, str) else value for key, value in today.items()}
+
+
+def states_as_today(states: dict[str, Any]) -> dict[str, Any]:
+    """A checkpoint's states of callbacks under today's names, which hold the callbacks' arguments."""
+    return {re.sub(r"\{'every_n_steps': \d+, ", "{'n_records': None, ", name): state for name, state in states.items()}

@@ -18,6 +18,7 @@ from src.errors import require
 from src.objective.autograd import Autograd, objective_of
 from src.population.losses import PopulationLosses
 from src.population.quadrature import summary
+from src.runs.moved import states_as_today
 from src.starts.start import Start
 from src.training import resuming
 from src.training.block import Block, train_block
@@ -137,6 +138,7 @@ class Stack(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         resuming.refuse_another_shape(self, checkpoint)
+        checkpoint["callbacks"] = states_as_today(checkpoint.get("callbacks", {}))
         if self._trainer is None:  # `load_from_checkpoint`: a start is not made again
             self.instance_names = checkpoint.get("instance_names", self.instance_names)
             self.instance_columns = checkpoint.get("instance_columns", self.instance_columns)
