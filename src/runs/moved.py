@@ -15,6 +15,9 @@ MOVED = {
     "src.schedules.WarmupCosine": "src.training.WarmupCosine",
     "src.initialisations.Basin": "any model with model.start: src.starts.Basin",
     "src.initialisations.PatchingArms": "any model with model.start: src.starts.PatchingArms",
+    "configs/population.yaml": "configs/data/population.yaml",
+    "configs/regimes/laptop.yaml": "configs/regimes.yaml",
+    "configs/regimes/paper.yaml": "configs/regimes.yaml and configs/references/henighan_2023.yaml",
     **{old: f"src.model.ReLUOutputModel with model.start: {new}" for old, (new, _) in STARTS.items()},
 }
 
