@@ -5,14 +5,23 @@ from typing import Any
 
 import lightning
 import pytest
+import torch
 
 from src import cli
 from src.data import SparseFeatures
 from src.model import ToyModel
-from src.runs.folder import CENSUS, read_rows, read_trajectory
+from src.runs.folder import CENSUS, CHECKPOINT, read_rows, read_trajectory
 
 ROOT = Path(__file__).parent.parent
 SMALL_VALIDATION = 2000
+FEW_EXAMPLES = [
+    "--data.n_features=50",
+    "--data.feature_probability=0.1",
+    "--data.n_examples=20",
+    "--data.validation_size=200",
+    "--model.n_instances=2",
+    "--model.lr_scheduler.init_args.warmup_steps=10",
+]
 
 
 def run_cli(folder: Path, *arguments: str, config: str | Path = "configs/hexagon.yaml", max_steps: int = 120) -> int:
@@ -56,4 +65,23 @@ def fit(model: ToyModel, max_steps: int = 60, data: SparseFeatures | None = None
     return model
 
 
-__all__ = ["ROOT", "SMALL_VALIDATION", "fit", "read_census", "read_trajectory", "run_cli", "run_of", "slow"]
+def state(run: Path) -> dict[str, torch.Tensor]:
+    return torch.load(run / CHECKPOINT, weights_only=True)["state_dict"]
+
+
+def run_regimes(folder: Path, *arguments: str, max_steps: int) -> int:
+    return run_cli(folder, *FEW_EXAMPLES, *arguments, config="configs/regimes.yaml", max_steps=max_steps)
+
+
+__all__ = [
+    "ROOT",
+    "SMALL_VALIDATION",
+    "fit",
+    "read_census",
+    "read_trajectory",
+    "run_cli",
+    "run_of",
+    "run_regimes",
+    "slow",
+    "state",
+]

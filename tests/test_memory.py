@@ -1,3 +1,5 @@
+"""What does not fit into memory is refused before it is made, with the number that would fit."""
+
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +13,7 @@ from src.errors import ConfigError
 from src.memory import free_bytes, require_memory
 from src.model import ReLUOutputModel
 from src.starts import Basin
-from tests.running import fit
+from tests.running import fit, run_regimes
 
 
 def test_what_fits_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,6 +55,15 @@ def test_a_container_with_less_than_the_machine_counts(tmp_path: Path, monkeypat
     assert free_bytes() == 700_000
     (tmp_path / "memory.max").write_text("max\n")
     assert free_bytes() == pytest.approx(available, rel=0.2)
+
+
+def test_examples_that_do_not_fit_into_memory_are_refused_with_what_fits(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_regimes(tmp_path, "--data.n_examples=1000000000000", max_steps=60) == 2
+    assert re.match(
+        r"error: data\.n_examples is 1000000000000; it must be at most \d+, as many as fit", capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,8 @@ def test_a_plain_loader_of_examples_trains_a_step_a_batch() -> None:
 @NO_VALIDATION
 def test_a_loader_of_other_things_is_refused_in_a_sentence() -> None:
     pairs = DataLoader(TensorDataset(torch.rand(8, 6), torch.rand(8, 1)), batch_size=4)
-    with pytest.raises(ConfigError, match=r"^a training batch is 4 x 6 and 4 x 1; it must be examples, \[batch, feature\]"):
+    message = r"^a training batch is 4 x 6 and 4 x 1; it must be examples, \[batch, feature\]"
+    with pytest.raises(ConfigError, match=message):
         lightning.Trainer(max_steps=4, **QUIET).fit(ReLUOutputModel(n_features=6), pairs)
 
 

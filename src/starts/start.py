@@ -65,11 +65,10 @@ def seeds_of(
     require(n_instances >= 1, "model.n_instances", n_instances, "at least 1")
     bytes_each = STATE_COPIES * bytes_of_parameters + BYTES_OF_A_ROW
     if start.chooses_seeds:
-        name, is_alone = type(start).__name__, n_instances == 1 and first_seed == 0 and seeds is None
-        alone = "left out together with model.first_seed and model.seeds"
-        require(
-            is_alone, "model.n_instances", n_instances, f"{alone}, since model.start, {name}, chooses the instances"
-        )
+        given = (("n_instances", n_instances, 1), ("first_seed", first_seed, 0), ("seeds", seeds, None))
+        for field, value, default in given:
+            why = f"the instances are those of model.start, {type(start).__name__}"
+            require(value == default, f"model.{field}", value, f"left at {default}, since {why}")
         require_memory("the number of instances of model.start", len(start.seeds), bytes_each)
         return list(start.seeds)
     field, count = ("model.n_instances", n_instances) if seeds is None else ("the length of model.seeds", len(seeds))

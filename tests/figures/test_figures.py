@@ -17,6 +17,7 @@ from src.figures.palette import FEATURE_COLORS, GEOMETRY_COLORS, feature_color, 
 from src.figures.polygons import MAX_SPOKES, draw_polygon, polygon_figure
 from src.figures.rates import draw_rates, draw_shares, rate_grid_figure, rates_figure
 from src.geometry.polygons import find_polygons
+from src.results.patching import ANOTHER, SAME
 from src.results.rates import rate, rates
 
 ANGLES = torch.arange(5) * 2 * math.pi / 5 + 0.3
@@ -159,6 +160,11 @@ def test_colours_tell_apart_what_is_shown_together() -> None:
     assert outcome_color("hexagon") == geometry_color("hexagon")
     assert tint("#000000") == "#808080"
     assert geometry_color("11-gon") not in GEOMETRY_COLORS.values()
+
+
+def test_the_outcomes_of_patching_have_colours_of_their_own() -> None:
+    colors = {geometry_color(name) for name in (SAME, ANOTHER, "hexagon", "square", "irregular", "no geometry")}
+    assert len(colors) == 6
 
 
 def test_a_figure_becomes_a_png() -> None:

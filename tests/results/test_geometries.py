@@ -1,3 +1,5 @@
+"""The table of geometries: what it counts, and what it says of the columns that are not learned."""
+
 from typing import Any
 
 from rich.console import Console

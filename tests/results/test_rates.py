@@ -1,3 +1,5 @@
+"""Shares with their Wilson intervals, and paired comparisons."""
+
 import math
 
 import numpy as np

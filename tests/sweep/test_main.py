@@ -1,62 +1,21 @@
-"""Sweeps in this process, cell by cell, but for the slow tests, which start real ones."""
+"""A sweep runs what is missing, reports what it found, and refuses what cannot be."""
 
-import csv
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections import Counter
 from collections.abc import Generator, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
-from src import cli, memory
-from src.errors import ConfigError
+from src import cli
 from src.runs.folder import CENSUS, CHECKPOINT, CONFIG, RATES, RATES_PICTURE, read_rows
 from src.sweep import __main__ as sweep
 from src.sweep import cells as of_sweep
 from src.sweep import report as sweep_report
-from src.sweep.cells import Cell, parse_grid
-from src.sweep.local import run_local
-from tests.running import ROOT, SMALL_VALIDATION, slow
+from src.sweep.cells import Cell
+from tests.running import ROOT, slow
+from tests.sweep.sweeping import BASE, Engine, run
 
 TWICE = f"{ROOT}/configs/seeds.yaml,{ROOT}/tests/../configs/seeds.yaml"  # one name, two paths
-CALLBACKS = [{"class_path": f"callbacks.{name}"} for name in ("census.Census", "last_checkpoint.LastCheckpoint")]
-BASE = [
-    f"--config={ROOT}/configs/seeds.yaml",
-    f"--trainer.callbacks={json.dumps(CALLBACKS)}",
-    "--model.n_instances=5",
-    "--trainer.max_steps=20",
-    f"--data.validation_size={SMALL_VALIDATION}",
-]
-
-
-class Engine:
-    """Runs cells in this process; remembers which, and fails those of one name."""
-
-    def __init__(self, fails: str = "") -> None:
-        self.fails = fails
-        self.ran: list[str] = []
-
-    def __call__(self, cells: Sequence[Cell], n_jobs: int) -> Generator[tuple[Cell, int], None, None]:
-        for cell in cells:
-            self.ran.append(f"{cell.name}/{cell.folder.name}")
-            if cell.name == self.fails:
-                cell.output.parent.mkdir(parents=True, exist_ok=True)
-                cell.output.write_text("a line\nerror: it went wrong.\n")
-                yield cell, 1
-            else:
-                yield cell, cli.main(["fit", *cell.arguments, *cell.resumption])
-
-
-def run(folder: Path, *arguments: str, engine: Engine | None = None) -> int:
-    return sweep.main([*BASE, f"--out={folder}", *arguments], engine or Engine())
-
-
 GRID = ["--grid=data.n_features=[4,5]", "--grid=model.optimizer.init_args.lr=[0.01]"]
 NAMES = [f"n_features={n}, lr=0.01" for n in (4, 5)]
 
@@ -131,40 +90,6 @@ def test_shards_together_are_the_census_of_the_whole(tmp_path: Path) -> None:
     assert rate["n"] == "5"
 
 
-def test_a_list_of_seeds_is_divided_too(tmp_path: Path) -> None:
-    arguments = [*BASE, "--model.n_instances=1", "--model.seeds=[8,2,9,4]"]
-    _, cells = of_sweep.cells_of(arguments, {}, 3, tmp_path)
-    assert [cell.folder.name for cell in cells] == ["seeds_0_to_0", "seeds_1_to_1", "seeds_2_to_3"]
-    assert cells[2].config["model"]["init_args"]["seeds"] == [9, 4]
-    assert "--model.seeds=[9, 4]" in cells[2].arguments
-
-
-@pytest.mark.slow
-def test_shards_fit_where_the_whole_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "free_bytes", lambda: 2**20)
-    arguments = [*BASE, "--model.n_instances=1000"]
-    with pytest.raises(ConfigError, match="as many as fit"):
-        of_sweep.cells_of(arguments, {}, 2, tmp_path)
-    assert len(of_sweep.cells_of(arguments, {}, 100, tmp_path)[1]) == 100
-
-
-@pytest.mark.slow
-def test_the_local_engine_survives_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
-    _, (cell,) = of_sweep.cells_of(BASE, {"data.n_features": ["4"]}, 1, tmp_path)
-    (tmp_path / "n_features=4").write_text("in the way")
-    assert [status for _, status in run_local([cell], 1)] == [1]
-
-
-def test_configs_are_a_grid_key_and_come_before_other_overrides(tmp_path: Path) -> None:
-    overlays = [f"{ROOT}/configs/optimizers/{name}.yaml" for name in ("sgd", "adam")]
-    grid = parse_grid(["model.optimizer.init_args.lr=[0.5]", f"config=[{','.join(overlays)}]"])
-    _, cells = of_sweep.cells_of(BASE, grid, 1, tmp_path)
-    assert [cell.name for cell in cells] == ["config=sgd, lr=0.5", "config=adam, lr=0.5"]
-    optimizers = [cell.config["model"]["init_args"]["optimizer"] for cell in cells]
-    assert [optimizer["class_path"] for optimizer in optimizers] == ["torch.optim.SGD", "torch.optim.Adam"]
-    assert [optimizer["init_args"]["lr"] for optimizer in optimizers] == [0.5, 0.5]
-
-
 def test_a_cell_that_fails_is_reported_and_the_others_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     engine = Engine(fails="n_features=4")
     assert run(tmp_path, "--grid=data.n_features=[4,5]", engine=engine) == 1
@@ -207,23 +132,6 @@ def test_a_cell_that_fails_at_its_very_end_is_not_finished(tmp_path: Path) -> No
 def test_a_cell_without_a_census_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(tmp_path, "--grid=data.n_features=[4]", "--trainer.callbacks=[]") == 1
     assert "it left no census; has it callbacks.census.Census?" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("content", ["", "a: [", "trainer", "a: 1"])
-def test_only_a_whole_configuration_can_be_of_another_run(content: str, tmp_path: Path) -> None:
-    cell = Cell("a", {}, {}, [], tmp_path / "a" / "all", {"a": 2})
-    cell.folder.mkdir(parents=True)
-    (cell.folder / CONFIG).write_text(content)
-    with nullcontext() if content != "a: 1" else pytest.raises(ConfigError, match="a/all has a 1; it must be another"):
-        cell.refuse_another_run()
-
-
-def test_the_local_engine_survives_a_checkpoint_that_cannot_be_read(tmp_path: Path) -> None:
-    _, (cell,) = of_sweep.cells_of(BASE, {"data.n_features": ["4"]}, 1, tmp_path)
-    (cell.folder / CHECKPOINT).parent.mkdir(parents=True)
-    (cell.folder / CHECKPOINT).write_text("no checkpoint")
-    assert [status for _, status in run_local([cell], 1)] == [1]
-    assert cell.output.read_text().startswith("error: ")
 
 
 @pytest.mark.parametrize(
@@ -269,69 +177,3 @@ def test_a_bad_sweep_is_refused_before_anything_runs(
     assert err.count("\n") == 1
     assert engine.ran == []
     assert not (tmp_path / "sweep").exists()
-
-
-def test_grid_values_are_passed_on_as_they_are_written() -> None:
-    grid = parse_grid(["a.b=[1e-3,0.1,true,null,x y]", "config=[one.yaml]", "c=[[1,2],[3]]", "d=[2026-01-01]"])
-    values = {"a.b": ["1e-3", "0.1", "true", "null", "x y"], "c": ["[1, 2]", "[3]"], "d": ["2026-01-01"]}
-    assert grid == {"config": ["one.yaml"], **values}
-
-
-def test_a_list_is_a_value_like_any_other_however_long(tmp_path: Path) -> None:
-    seeds = ",".join(map(str, range(200)))
-    _, (cell,) = of_sweep.cells_of(
-        [*BASE, "--model.n_instances=1"], parse_grid([f"model.seeds=[[{seeds}]]"]), 1, tmp_path
-    )
-    assert cell.config["model"]["init_args"]["seeds"] == list(range(200))
-    assert len(cell.folder.parent.name) <= 100
-    other = of_sweep.shortened("x" * 150 + "1")
-    assert other != of_sweep.shortened("x" * 150 + "2")
-
-
-def test_two_keys_that_end_alike_are_told_apart(tmp_path: Path) -> None:
-    arguments = [*BASE, "--trainer.logger.init_args.save_dir=x"]
-    out, cells = of_sweep.cells_of(arguments, {"data.seed": ["1"], "model.init_std": ["0.1"]}, 1, None)
-    assert (out, cells[0].name) == (Path("x/seeds_by_seed_init_std"), "seed=1, init_std=0.1")
-    assert of_sweep._short("data.seed", {"data.seed": [], "other.seed": []}) == "data.seed"
-
-
-def test_a_refused_grid_is_a_config_error() -> None:
-    with pytest.raises(ConfigError):
-        parse_grid(["a=[]"])
-
-
-COMMAND = [sys.executable, "-m", "src.sweep", *BASE]
-
-
-@pytest.mark.slow
-def test_a_sweep_runs_two_cells_at_a_time_and_survives_one_that_diverges(tmp_path: Path) -> None:
-    sgd = f"--config={ROOT}/configs/optimizers/sgd.yaml"
-    grid = ["--grid=model.optimizer.init_args.lr=[1,1e6]", "--jobs=2", "--data.block_size=1", f"--out={tmp_path}"]
-    done = subprocess.run([*COMMAND, sgd, *grid], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "failed: lr=1e6 (all): exit status 1: The loss became non-finite at step" in done.stdout
-    assert done.stderr == "error: 1 of 2 cells failed; the same command runs them again.\n"
-    with (tmp_path / RATES).open(newline="") as file:
-        assert {row["model.optimizer.init_args.lr"] for row in csv.DictReader(file)} == {"1"}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
-def test_an_interrupted_sweep_saves_its_cells_and_goes_on(number: int, tmp_path: Path) -> None:
-    def command(folder: Path) -> list[str]:
-        return [*COMMAND, "--trainer.max_steps=8000", "--grid=data.n_features=[4]", f"--out={folder}"]
-
-    cell = tmp_path / "part/n_features=4/all"
-    sweeping = subprocess.Popen(command(tmp_path / "part"), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    while not (cell / CHECKPOINT).is_file() and sweeping.poll() is None:
-        time.sleep(0.01)
-    sweeping.send_signal(number)
-    _, err = sweeping.communicate(timeout=60)
-    assert sweeping.returncode == 128 + number
-    assert b"Stopped. The same command skips what is finished" in err
-    assert not (cell / CENSUS).exists()
-    for folder in ("part", "whole"):
-        subprocess.run(command(tmp_path / folder), cwd=ROOT, check=True, capture_output=True)
-    assert "Stopped at step" not in (cell.parent / "all.txt").read_text()
-    assert (cell / CENSUS).read_text() == (tmp_path / "whole/n_features=4/all" / CENSUS).read_text()
-    assert os.path.getsize(cell / CHECKPOINT) > 0

@@ -1,4 +1,4 @@
-"""Metrics that accumulate: the loss over a population in chunks, and dimensionalities."""
+"""The loss over a population that is known by a sample, accumulated chunk by chunk."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,6 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from src.geometry.dimensionality import Dimensionality, dimensionality
 from src.population.losses import SAMPLE
 from src.population.sample import PopulationLoss
 
@@ -159,27 +158,3 @@ def test_the_truth_is_within_two_standard_errors_as_often_as_students_t_says() -
 
 def test_the_value_says_that_it_is_of_a_sample() -> None:
     assert accumulated(chunk_means(), equal_weights()).value().method == SAMPLE
-
-
-# Dimensionality
-
-
-@pytest.mark.parametrize("sizes", [(40,), (1, 39), (10, 10, 20)])
-@pytest.mark.parametrize("n_instances", [1, 3])
-def test_vectors_that_arrive_in_parts_have_the_dimensionality_of_the_whole(
-    n_instances: int, sizes: tuple[int, ...]
-) -> None:
-    vectors = torch.randn(n_instances, 2, 40, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    metric = Dimensionality()
-    for part in vectors.split(sizes, dim=2):
-        metric.update(part)
-    assert torch.equal(metric.value(), dimensionality(vectors))
-    assert torch.equal(metric.compute().reshape(n_instances, 40), metric.value())
-
-
-def test_a_reset_forgets_the_vectors() -> None:
-    metric = Dimensionality()
-    metric.update(torch.ones(1, 2, 3))
-    metric.reset()
-    metric.update(torch.ones(1, 2, 1))
-    assert metric.value().tolist() == [[1.0]]

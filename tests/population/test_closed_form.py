@@ -1,4 +1,4 @@
-"""The loss over the whole distribution: against exact arithmetic, against sampling, and its derivatives."""
+"""The loss over the whole distribution in closed form: against exact arithmetic and sampling, and its derivatives."""
 
 import itertools
 import math
@@ -10,34 +10,13 @@ from torch import Tensor
 
 from src.distributions.sparse import Sparse
 from src.distributions.supports import SupportSizes
-from src.model import ReLUOutputModel
-from src.objective import loss_and_gradient
 from src.population.closed_form import relu_derivatives, relu_losses
-from src.population.losses import QUADRATURE, PopulationLosses
-from src.population.quadrature import integrate, n_quadrature_nodes, quadrature_nodes
-from tests.running import slow
+from tests.population.models import random_model
 
 ROUNDING = 1e-12  # relative, of sums of hundreds of float64 numbers some of which cancel
 
 
-def random_model(n_instances: int, n_features: int, n_hidden: int = 2, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """W with entries of about 0.7 and b with entries of about 0.2, of either sign: float64."""
-    generator = torch.Generator().manual_seed(seed)
-    W = 0.7 * torch.randn(n_instances, n_hidden, n_features, generator=generator, dtype=torch.float64)
-    return W, 0.2 * torch.randn(n_instances, n_features, generator=generator, dtype=torch.float64)
-
-
-def of_model(W: Tensor, b: Tensor, distribution: SupportSizes) -> PopulationLosses:
-    """By quadrature, as if nothing were known of the model."""
-    return integrate(lambda x, weights: loss_and_gradient.losses_alone(W, b, x, weights), distribution)
-
-
-def test_a_model_with_weights_that_are_not_numbers_does_not_hold_up_the_others() -> None:
-    W, b = random_model(2, 3)
-    W[0] = math.nan
-    losses = of_model(W, b, SupportSizes.independent(3, 0.1))
-    assert losses.loss.isfinite().tolist() == [False, True]
-    assert float(losses.error[1]) <= 1e-6 * float(losses.loss[1])
+# The closed form
 
 
 def exact_feature_loss(row: list[Fraction], bias: Fraction, i: int, p: Fraction) -> Fraction:
@@ -58,9 +37,6 @@ def exact_feature_loss(row: list[Fraction], bias: Fraction, i: int, p: Fraction)
                     product += sign * ((size + 2) * z ** (size + 1) * corner[k] - z ** (size + 2) / a[k]) / scale
             total += weight * (Fraction(int(i in support), 3) - 2 * product + square)
     return total
-
-
-# The closed form
 
 
 @pytest.mark.parametrize("p", ["1/100", "1/3", "1"])
@@ -213,74 +189,3 @@ def test_derivatives_can_be_taken_where_lightning_evaluates() -> None:
     with torch.inference_mode():
         inside = relu_derivatives(W.clone(), b.clone(), distribution)
     assert torch.equal(inside.hessian, relu_derivatives(W, b, distribution).hessian)
-
-
-# Any model
-
-
-@pytest.mark.parametrize("p", [0.005, 0.057, 0.1])
-def test_quadrature_agrees_with_the_closed_form_to_the_error_that_it_estimates(p: float) -> None:
-    W, b = random_model(8, 4)
-    distribution = SupportSizes.independent(4, p)
-    found, exact = of_model(W, b, distribution), relu_losses(W, b, distribution)
-    assert found.method == QUADRATURE
-    assert (found.error <= 1e-6 * found.loss).all()
-    assert ((found.loss - exact.loss).abs() <= found.error).all()
-
-
-@pytest.mark.parametrize("p", [0.005, slow(0.057), slow(0.3), slow(1.0)])
-def test_the_estimated_error_covers_the_true_one(p: float) -> None:
-    """Also for a square, whose kinks lie along the axes, where a rule is at its worst."""
-    W, b = random_model(40, 6)
-    square = torch.tensor([[1.0, 0, -1, 0, 0.3, 0.1], [0, 1, 0, -1, 0, 0]], dtype=torch.float64)
-    W[:4], b[:4] = square, torch.tensor([-0.16, 0.0, 0.01, -0.1, 0.02, 0.03], dtype=torch.float64)
-    W[1:4] += 1e-3 * torch.randn(3, 2, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    distribution = SupportSizes.independent(6, p)
-    found, exact = of_model(W, b, distribution), relu_losses(W, b, distribution)
-    assert ((found.loss - exact.loss).abs() <= found.error).all()
-
-
-def test_a_variant_agrees_with_sampling_within_the_standard_error() -> None:
-    class Leaky(ReLUOutputModel):
-        def decode(self, h: Tensor) -> Tensor:
-            return torch.nn.functional.leaky_relu(h @ self.W + self.b.unsqueeze(-2), 0.1)
-
-    model = Leaky(n_features=4, n_instances=2)
-    found = model.losses_over(SupportSizes.independent(4, 0.1))
-    assert (found.error <= 1e-6 * found.loss).all()
-    x = Sparse(4, 0.1).draw((400_000,), torch.Generator().manual_seed(5))
-    errors = (x - model(x)).square().mean(dim=-1).detach().double()
-    away = (errors.mean(dim=1) - found.loss) / (errors.std(dim=1) / len(x) ** 0.5)
-    assert away.abs().max() < 4.5
-
-
-def test_quadrature_stops_at_its_largest_rule_and_says_what_it_reached() -> None:
-    W, b = random_model(1, 6)
-    seen = []
-
-    def weighted(x: Tensor, weights: Tensor) -> Tensor:
-        seen.append(len(x))
-        return loss_and_gradient.losses_alone(W, b, x, weights)
-
-    distribution = SupportSizes.independent(6, 0.3)
-    found = integrate(weighted, distribution, tolerance=1e-12, max_nodes=20_000)
-    exact = relu_losses(W, b, distribution).loss
-    assert (found.error > 1e-12 * found.loss).all()
-    assert ((found.loss - exact).abs() <= found.error).all()
-    assert sum(seen) < 100_000
-
-
-@pytest.mark.parametrize("p", [0.057, 1.0])
-def test_nodes_have_the_distributions_moments(p: float) -> None:
-    x, weights = quadrature_nodes(SupportSizes.independent(4, p), 1e-2)
-    assert weights.sum().item() == pytest.approx(1, rel=1e-12)
-    assert (weights > 0).all()
-    assert len(x) == n_quadrature_nodes(SupportSizes.independent(4, p), 1e-2)
-    expected = torch.full((4, 4), p * p / 4, dtype=torch.float64).fill_diagonal_(p / 3)
-    torch.testing.assert_close(x.T @ (weights.unsqueeze(1) * x), expected, rtol=1e-12, atol=0)
-
-
-def test_one_at_a_time_has_no_other_nodes() -> None:
-    x, weights = quadrature_nodes(SupportSizes.one_at_a_time(3), 1e-2)
-    assert ((x > 0).sum(dim=1) == 1).all()
-    assert weights.sum().item() == pytest.approx(1, rel=1e-12)

@@ -1,4 +1,5 @@
-import math
+"""Every pentagon of a census starts with one column changed, in every arm of an experiment."""
+
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -10,34 +11,12 @@ import torch
 from src.errors import ConfigError
 from src.model import ReLUOutputModel
 from src.runs.folder import CENSUS, write_rows
-from src.starts import Basin, PatchingArms, Start
+from src.starts import PatchingArms
 from src.starts.patching import ARMS, Outcome, Patch, plan_patches
-from src.variants import Leaky
-from tests.running import fit
+from tests.starts.unchanged import start
 
-# Seeds 0 to 9: pentagons that leave out one feature or (as with seven features) two, hexagons, a square.
-OUTCOMES = [
-    (0, "pentagon", "4"),
-    (1, "hexagon", ""),
-    (2, "pentagon", "1"),
-    (3, "square", "0 2"),
-    (4, "hexagon", ""),
-    (5, "pentagon", "1 3"),
-    (6, "pentagon", "5"),
-]
 NEEDED = "it must be one with at least one hexagon, and one pentagon that leaves out one feature."
 RECIPIENTS = {0: 4, 2: 1, 6: 5}
-
-
-@pytest.fixture
-def census(tmp_path: Path) -> str:
-    rows = [{"seed": seed, "geometry": geometry, "unlearned": unlearned} for seed, geometry, unlearned in OUTCOMES]
-    write_rows(tmp_path / CENSUS, rows)
-    return str(tmp_path)
-
-
-def basin(n_features: int = 6, n_hidden: int = 2, **arguments: Any) -> ReLUOutputModel:
-    return ReLUOutputModel(n_features, n_hidden, start=Basin(**arguments))
 
 
 def arms_of(census: str, n_features: int = 6, init_std: float | None = None, **arguments: Any) -> ReLUOutputModel:
@@ -47,86 +26,6 @@ def arms_of(census: str, n_features: int = 6, init_std: float | None = None, **a
 def patches_of(model: ReLUOutputModel) -> list[Patch]:
     assert isinstance(model.start, PatchingArms)
     return model.start.patches
-
-
-def start(seed: int) -> torch.Tensor:
-    return ReLUOutputModel(6, first_seed=seed).W.detach()[0]
-
-
-# The basin
-
-
-def test_the_column_runs_over_the_grid_and_the_others_stay() -> None:
-    model = basin(seed=3, column=2, size=4, reach=2.0)
-    assert model.n_instances == 16
-    assert model.seeds == [3] * 16
-    others = [0, 1, 3, 4, 5]
-    assert torch.equal(model.W.detach()[:, :, others], start(3)[:, others].expand(16, 2, 5))
-    points = model.W.detach()[:, :, 2].reshape(4, 4, 2)
-    centres = torch.tensor([-1.5, -0.5, 0.5, 1.5])
-    assert torch.equal(points[..., 0], centres.expand(4, 4))  # along a row
-    assert torch.equal(points[..., 1], centres.unsqueeze(1).expand(4, 4))  # rows from the bottom
-    assert model.instance_columns["x"][1] == -0.5
-    assert model.instance_names[1] == "seed 3, column 2 at (-0.50, -1.50)"
-
-
-def test_an_instance_of_the_grid_trains_as_it_would_alone() -> None:
-    grid = basin(column=1, size=5)
-    alone = ReLUOutputModel(6)
-    with torch.no_grad():
-        alone.W[0] = grid.W[7]
-    fit(grid, max_steps=20)
-    fit(alone, max_steps=20)
-    # Twenty steps of AdamW of 1e-3 each; the two sum a batch in another order.
-    torch.testing.assert_close(grid.W[7], alone.W[0], rtol=0, atol=1e-5)
-
-
-def test_any_model_starts_from_a_grid_or_from_arms(census: str) -> None:
-    for start in (Basin(size=2), PatchingArms(census)):
-        model = Leaky(slope=0.25, n_features=6, start=start)
-        plain = ReLUOutputModel(n_features=6, start=start)
-        assert torch.equal(model.W, plain.W)
-        fit(model, max_steps=2)
-        fit(plain, max_steps=2)
-        assert not torch.equal(model.W, plain.W)
-
-
-def test_a_start_that_chooses_its_seeds_leaves_none_to_choose() -> None:
-    message = "model.n_instances is 3; it must be left out together with model.first_seed and model.seeds"
-    with pytest.raises(ConfigError, match=re.escape(message)):
-        ReLUOutputModel(6, n_instances=3, start=Basin(size=2))
-
-
-def test_a_start_of_ones_own_says_what_differs() -> None:
-    class Scaled(Start):
-        """Every instance starts at twice the scale."""
-
-        def initial_W(self, model: Any) -> torch.Tensor:  # noqa: N802
-            return 2 * super().initial_W(model)
-
-    model = ReLUOutputModel(6, n_instances=3, first_seed=4, start=Scaled())
-    assert torch.equal(model.W, 2 * ReLUOutputModel(6, n_instances=3, first_seed=4).W)
-    assert model.instance_names == ["seed 4", "seed 5", "seed 6"]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"column": 6}, "model.start.column is 6; it must be from 0 to 5, the features."),
-        ({"column": -1}, "model.start.column is -1; it must be from 0 to 5, the features."),
-        ({"size": 0}, "model.start.size is 0; it must be at least 1."),
-        ({"reach": 0.0}, "model.start.reach is 0.0; it must be positive and finite."),
-        ({"reach": math.inf}, "model.start.reach is inf; it must be positive and finite."),
-        ({"seed": -1}, "model.start.seed is -1; it must be from 0 to 4294967295."),
-        ({"n_hidden": 3}, "model.n_hidden is 3; it must be 2, a plane, for a basin map."),
-    ],
-)
-def test_a_grid_that_cannot_be_made_is_refused(arguments: dict[str, Any], message: str) -> None:
-    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
-        basin(**{"size": 2, **arguments})
-
-
-# The arms
 
 
 def test_every_pentagon_with_one_feature_left_out_is_patched_in_every_arm(census: str) -> None:

@@ -1,0 +1,130 @@
+"""What the callbacks of every run record and show."""
+
+import csv
+import itertools
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import IMAGES, EventAccumulator
+
+from callbacks.census import Census
+from callbacks.polygon_snapshots import snapshot_steps
+from src.model import ReLUOutputModel
+from src.runs.folder import POLYGONS
+from tests.callbacks.charts import scalars
+from tests.running import fit, read_census, read_trajectory, run_cli, run_of
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the patching experiment, three instances, 120 steps, all default callbacks."""
+    folder = tmp_path_factory.mktemp("logs")
+    assert run_cli(folder, config="configs/patching.yaml") == 0
+    return run_of(folder, "patching")
+
+
+RECORDED = [0, 50, 100]
+
+
+@pytest.mark.parametrize(
+    ("line", "chart", "steps"),
+    [
+        *((f"feature_{i}", f"feature_norm/instance_{j}", [*RECORDED, 120]) for i in (0, 5) for j in (0, 1, 2)),
+        *((f"feature_{i}", f"gradient_norm/instance_{j}", RECORDED) for i in (0, 5) for j in (0, 1, 2)),
+        *((f"feature_{i}", f"feature_loss/instance_{j}", [*RECORDED, 120]) for i in (0, 5) for j in (0, 1, 2)),
+        *(("overall", f"{chart}/instance_0", [*RECORDED, 120]) for chart in ("loss", "n_learned", "frobenius_norm")),
+        ("sqrt_5", "frobenius_norm/instance_0", [*RECORDED, 120]),
+    ],
+)
+def test_each_chart_has_a_point_at_every_recorded_step(run: Path, line: str, chart: str, steps: list[int]) -> None:
+    points = scalars(run / line)[chart]
+    assert sorted(points) == steps
+    assert all(math.isfinite(value) for value in points.values())
+
+
+def test_the_charts_show_what_the_trajectory_recorded(run: Path) -> None:
+    recorded = read_trajectory(run)
+    for name, chart in (("gradient_norms", "gradient_norm"), ("feature_losses", "feature_loss")):
+        for feature in range(6):
+            points = scalars(run / f"feature_{feature}")[f"{chart}/instance_1"]
+            for r, step in enumerate(recorded["steps"].tolist()):
+                if step in points:
+                    assert points[step] == pytest.approx(recorded[name][r, 1, feature].item())
+    norms = recorded["W"][:, 2].flatten(1).norm(dim=1).tolist()
+    assert list(scalars(run / "overall")["frobenius_norm/instance_2"].values()) == pytest.approx(norms)
+
+
+def test_the_line_beside_the_frobenius_norm_is_five_unit_vectors(run: Path) -> None:
+    points = scalars(run / "sqrt_5")["frobenius_norm/instance_2"].values()
+    assert list(points) == pytest.approx([math.sqrt(5)] * len(points))
+
+
+def test_snapshots_show_the_first_and_the_last_step(run: Path) -> None:
+    events = EventAccumulator(str(run / "overall"), size_guidance={IMAGES: 0})
+    events.Reload()
+    pictures = events.Images("polygons")
+    assert pictures[0].step == 0
+    assert pictures[-1].step == 120
+    assert pictures[-1].encoded_image_string == (run / POLYGONS).read_bytes()
+    assert pictures[0].encoded_image_string.startswith(b"\x89PNG")
+
+
+def test_hyperparameters_hold_the_outcome(run: Path) -> None:
+    events = EventAccumulator(str(run))
+    events.Reload()
+    assert any(key.startswith("_hparams_") for key in events.summary_metadata)
+    census = read_census(run)
+    loss = scalars(run)["final/loss"][120]
+    assert loss == pytest.approx(sum(float(row["loss"]) for row in census) / 3, rel=1e-5)
+    (start,) = [v for k, v in events.summary_metadata.items() if k == "_hparams_/session_start_info"]
+    assert b"geometry" in start.plugin_data.content
+
+
+def test_the_trajectory_has_every_tensor_in_shape(run: Path) -> None:
+    recorded = read_trajectory(run)
+    assert recorded["steps"].tolist() == [0, 50, 100, 120]
+    assert recorded["instances"].tolist() == [0, 1, 2]
+    assert recorded["W"].shape == (4, 3, 2, 6)
+    assert recorded["b"].shape == (4, 3, 6)
+    assert recorded["gradient_norms"].shape == recorded["feature_losses"].shape == (4, 3, 6)
+    assert recorded["gradient_norms"][:-1].isfinite().all()
+    assert recorded["gradient_norms"][-1].isnan().all()
+    assert torch.equal(recorded["W"][0, 1], ReLUOutputModel(6, seeds=[11], init_std=0.378).W[0])
+
+
+def test_the_census_has_a_row_per_instance(run: Path) -> None:
+    rows = read_census(run)
+    assert [(row["instance"], row["seed"]) for row in rows] == [("0", "0"), ("1", "11"), ("2", "0")]
+    assert rows[2]["name"] == "seed 0, column 4 from seed 11"
+    assert {"geometry", "n_learned", "frobenius_norm", "loss"} <= set(rows[0])
+    recorded = read_trajectory(run)
+    norm = recorded["W"][-1, 2].norm().item()
+    assert float(rows[2]["frobenius_norm"]) == pytest.approx(norm)
+
+
+def test_a_few_instances_get_no_summary(run: Path) -> None:
+    assert not (run / "median").exists()
+
+
+def test_snapshots_are_early_rather_than_late() -> None:
+    steps = snapshot_steps(10_000, 20)
+    assert steps[0] == 0
+    assert steps[-1] == 10_000
+    assert steps == sorted(set(steps))
+    gaps = [b - a for a, b in itertools.pairwise(steps)]
+    assert gaps == sorted(gaps)
+
+
+@pytest.mark.parametrize("n_hidden", [1, pytest.param(3, marks=pytest.mark.slow)])
+def test_a_hidden_space_that_is_no_plane_runs_with_every_callback(n_hidden: int, tmp_path: Path) -> None:
+    assert run_cli(tmp_path, f"--model.n_hidden={n_hidden}") == 0
+    (row,) = read_census(run_of(tmp_path))
+    assert row["geometry"] == "irregular"
+
+
+def test_the_census_is_a_csv_that_a_spreadsheet_reads(tmp_path: Path) -> None:
+    fit(ReLUOutputModel(6, n_instances=6), max_steps=1, callbacks=[Census()], default_root_dir=tmp_path)
+    with (tmp_path / "census.csv").open(newline="") as file:
+        assert len(list(csv.reader(file))) == 7

@@ -1,0 +1,105 @@
+"""A resumed run ends with the same bits, and goes on only as the run that it was."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from src.runs.folder import CHECKPOINT, read_stored
+from tests.running import read_trajectory, run_cli, run_of, run_regimes, state
+
+
+def test_a_resumed_run_ends_with_the_same_bits(tmp_path: Path) -> None:
+    """Also: the patch is not applied again, and the records cover the whole run."""
+    config = "configs/patching.yaml"
+    whole, part = tmp_path / "whole", tmp_path / "part"
+    assert run_cli(whole, config=config, max_steps=220) == 0
+    assert run_cli(part, config=config, max_steps=130) == 0
+    experiment = Path(config).stem
+    checkpoint = run_of(part, experiment) / CHECKPOINT
+    assert run_cli(part, f"--ckpt_path={checkpoint}", config=config, max_steps=220) == 0
+    expected, resumed = state(run_of(whole, experiment)), state(run_of(part, experiment, 1))
+    assert all(torch.equal(expected[name], resumed[name]) for name in expected)
+    steps = read_trajectory(run_of(part, experiment, 1))["steps"].tolist()
+    assert steps == [0, 50, 100, 130, 150, 200, 220]
+
+
+@pytest.mark.slow
+def test_independent_streams_resume_to_the_same_bits(tmp_path: Path) -> None:
+    options = ("--data.stream=independent", "--model.n_instances=2", "--model.optimizer=torch.optim.RMSprop")
+    whole, part = tmp_path / "whole", tmp_path / "part"
+    assert run_cli(whole, *options) == 0
+    assert run_cli(part, *options, max_steps=70) == 0
+    assert run_cli(part, *options, f"--ckpt_path={run_of(part) / CHECKPOINT}") == 0
+    expected, resumed = state(run_of(whole)), state(run_of(part, version=1))
+    assert all(torch.equal(expected[name], resumed[name]) for name in expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_examples", ["20", "null"])
+def test_a_finite_or_endless_set_and_its_schedule_resume_to_the_same_bits(n_examples: str, tmp_path: Path) -> None:
+    options = (f"--data.n_examples={n_examples}", "--model.lr_scheduler.init_args.total_steps=120")
+    whole, part = tmp_path / "whole", tmp_path / "part"
+    assert run_regimes(whole, *options, max_steps=120) == 0
+    assert run_regimes(part, *options, max_steps=70) == 0
+    checkpoint = run_of(part, "regimes") / CHECKPOINT
+    assert run_regimes(part, *options, f"--ckpt_path={checkpoint}", max_steps=120) == 0
+    expected, resumed = state(run_of(whole, "regimes")), state(run_of(part, "regimes", 1))
+    assert all(torch.equal(expected[name], resumed[name]) for name in expected)
+    stored = [read_stored(run) for run in (run_of(whole, "regimes"), run_of(part, "regimes", 1))]
+    assert all(torch.equal(stored[0][name], stored[1][name]) for name in stored[0])
+
+
+@pytest.mark.slow
+def test_a_run_whose_learning_rate_has_reached_zero_does_not_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_regimes(tmp_path, max_steps=60) == 0
+    checkpoint = run_of(tmp_path, "regimes") / CHECKPOINT
+    capsys.readouterr()
+    assert run_regimes(tmp_path, f"--ckpt_path={checkpoint}", max_steps=90) == 2
+    allowed = "60, where the learning rate's course ends."
+    assert capsys.readouterr().err == f"error: trainer.max_steps is 90; it must be {allowed}\n"
+    without = ("--model.lr_scheduler=null", f"--ckpt_path={checkpoint}")
+    assert run_regimes(tmp_path, *without, max_steps=90) == 2
+    wanted = "error: model.lr_scheduler is null; it must be WarmupCosine, as in the checkpoint.\n"
+    assert capsys.readouterr().err == wanted
+
+
+@pytest.mark.slow
+def test_resuming_a_finished_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli(tmp_path) == 0
+    assert run_cli(tmp_path, f"--ckpt_path={run_of(tmp_path) / CHECKPOINT}") == 2
+    assert "trainer.max_steps is 120; it must be more than 120" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_resuming_another_model_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli(tmp_path) == 0
+    checkpoint = run_of(tmp_path) / CHECKPOINT
+    assert run_cli(tmp_path, f"--ckpt_path={checkpoint}", "--model.n_instances=2", max_steps=200) == 2
+    assert "W is 1 x 2 x 6 in the checkpoint" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("argument", "sentence"),
+    [
+        ("--model.optimizer=torch.optim.SGD", "model.optimizer is SGD; it must be AdamW, as in the checkpoint."),
+        ("--data.stream=independent", "data.stream is independent; it must be shared, as in the checkpoint."),
+    ],
+)
+def test_resuming_with_another_setting_is_refused(
+    argument: str, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_cli(tmp_path) == 0
+    assert run_cli(tmp_path, f"--ckpt_path={run_of(tmp_path) / CHECKPOINT}", argument, max_steps=200) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_resuming_from_a_file_that_is_no_checkpoint_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "no.ckpt").write_text("no checkpoint")
+    assert run_cli(tmp_path, f"--ckpt_path={tmp_path / 'no.ckpt'}") == 2
+    assert "it must be a checkpoint, with tensors only." in capsys.readouterr().err
