@@ -14,6 +14,13 @@ from src.runs.folder import CENSUS, CHECKPOINT, read_rows, read_trajectory
 
 ROOT = Path(__file__).parent.parent
 SMALL_VALIDATION = 2000
+QUIET: dict[str, Any] = {
+    "accelerator": "cpu",
+    "logger": False,
+    "enable_checkpointing": False,
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+}  # a trainer without logger or files
 FEW_EXAMPLES = [
     "--data.n_features=50",
     "--data.feature_probability=0.1",
@@ -53,15 +60,8 @@ def run_of(folder: Path, experiment: str = "hexagon", version: int = 0) -> Path:
 def fit(model: ToyModel, max_steps: int = 60, data: SparseFeatures | None = None, **trainer: Any) -> ToyModel:
     """Train without logger or files; returns the model."""
     data = data or SparseFeatures(n_features=model.n_features, validation_size=SMALL_VALIDATION)
-    defaults: dict[str, Any] = {
-        "accelerator": "cpu",
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-        "num_sanity_val_steps": 0,
-    }
-    lightning.Trainer(max_steps=max_steps, **{**defaults, **trainer}).fit(model, datamodule=data)
+    options = {**QUIET, "num_sanity_val_steps": 0, **trainer}
+    lightning.Trainer(max_steps=max_steps, **options).fit(model, datamodule=data)
     return model
 
 
@@ -74,6 +74,7 @@ def run_regimes(folder: Path, *arguments: str, max_steps: int) -> int:
 
 
 __all__ = [
+    "QUIET",
     "ROOT",
     "SMALL_VALIDATION",
     "fit",

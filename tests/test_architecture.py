@@ -109,7 +109,7 @@ def test_results_and_figures_never_train(module: str) -> None:
 
 
 def test_no_file_is_longer_than_a_reader_bears() -> None:
-    folders = ("src", "callbacks", "benchmarks")
+    folders = ("src", "callbacks", "benchmarks", "tests")
     paths = [
         path for folder in folders for ending in ("py", "h", "cpp") for path in (ROOT / folder).rglob(f"*.{ending}")
     ]

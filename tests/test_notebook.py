@@ -17,16 +17,9 @@ from src.model import ReLUOutputModel, ToyModel
 from src.runs.folder import CHECKPOINT, read_rows
 from src.starts import Basin
 from src.variants import Leaky
-from tests.running import ROOT, run_cli, run_of
+from tests.running import QUIET, ROOT, run_cli, run_of
 
 MAX_LINES = 15
-QUIET: dict[str, Any] = {
-    "accelerator": "cpu",
-    "logger": False,
-    "enable_checkpointing": False,
-    "enable_progress_bar": False,
-    "enable_model_summary": False,
-}
 NO_VALIDATION = pytest.mark.filterwarnings("ignore:You defined a `validation_step` but have no `val_dataloader`")
 
 

@@ -9,7 +9,7 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 
 from src.distributions.examples import Chunk
-from src.errors import NonFiniteError, require
+from src.errors import ConfigError, NonFiniteError
 
 N_NAMED = 5  # how many instances an error message names before it only counts them
 
@@ -38,10 +38,10 @@ def batches_of(block: Block, n_features: int) -> tuple[Sequence[Tensor] | Tensor
         return block.x, block.weights
     batches = [block] if isinstance(block, Tensor) and block.dim() == 2 else block  # of a plain DataLoader
     parts = [batches] if isinstance(batches, Tensor) else list(batches)
-    are_examples = all(isinstance(x, Tensor) and x.dim() >= 2 and x.shape[-1] == n_features for x in parts)
-    kinds = [" x ".join(map(str, x.shape)) if isinstance(x, Tensor) else type(x).__name__ for x in parts]
-    allowed = f"examples, [batch, feature] with {n_features} features"
-    require(are_examples, "a training batch", " and ".join(kinds), allowed)
+    if not all(isinstance(x, Tensor) and x.dim() >= 2 and x.shape[-1] == n_features for x in parts):
+        kinds = [" x ".join(map(str, x.shape)) if isinstance(x, Tensor) else type(x).__name__ for x in parts]
+        allowed = f"examples, [batch, feature] with {n_features} features"
+        raise ConfigError(f"a training batch is {' and '.join(kinds)}; it must be {allowed}.")
     return batches, None
 
 
