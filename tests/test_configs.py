@@ -15,7 +15,17 @@ CONFIGS = [path for path in ALL if path.name != "defaults.yaml" and path.parent.
 BEHIND = {"henighan_2023": "configs/regimes.yaml"}  # what an overlay is of, if not of every config
 OVERLAYS = sorted(path.relative_to(ROOT) for path in (ROOT / "configs" / "optimizers").glob("*.yaml"))
 # Configs that differ from another in a number, or that other tests of the default run train.
-ALIKE = ("hexagon", "pentagon", "patching", "features_7", "basin", "patching_rates", "regimes", "henighan_2023")
+ALIKE = [
+    "hexagon",
+    "pentagon",
+    "patching",
+    "features_7",
+    "basin",
+    "patching_rates",
+    "regimes",
+    "henighan_2023",
+    "leaky",
+]
 SMALLER = {
     "seeds": ["--model.n_instances=20"],
     "basin": ["--model.start.size=4"],

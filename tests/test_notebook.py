@@ -17,7 +17,7 @@ from src.model import ReLUOutputModel, ToyModel
 from src.runs.folder import CHECKPOINT, read_rows
 from src.starts import Basin
 from src.variants import Leaky
-from tests.running import QUIET, ROOT, run_cli, run_of
+from tests.running import QUIET, ROOT, run_cli, run_of, slow
 
 MAX_LINES = 15
 NO_VALIDATION = pytest.mark.filterwarnings("ignore:You defined a `validation_step` but have no `val_dataloader`")
@@ -40,7 +40,7 @@ def data(block_size: int = 10) -> SparseFeatures:
     return SparseFeatures(n_features=6, block_size=block_size)
 
 
-@pytest.mark.parametrize("kind", [ReLUOutputModel, Leaky])
+@pytest.mark.parametrize("kind", [slow(ReLUOutputModel), Leaky])
 def test_a_checkpoint_of_the_command_line_loads_without_a_configuration(kind: type[ToyModel], tmp_path: Path) -> None:
     assert run_cli(tmp_path, f"--model={kind.__module__}.{kind.__name__}", "--model.n_instances=2", max_steps=60) == 0
     path = run_of(tmp_path) / CHECKPOINT
@@ -111,7 +111,7 @@ def test_what_a_users_callback_logs_is_logged_under_the_optimizer_step(block_siz
     assert float(rows[-1]["first_bias"]) == pytest.approx(float(model.b.detach()[0, 0]))
 
 
-@pytest.mark.parametrize("kind", [TQDMProgressBar, RichProgressBar])
+@pytest.mark.parametrize("kind", [slow(TQDMProgressBar), RichProgressBar])
 def test_a_stock_progress_bar_counts_optimizer_steps(kind: type, capsys: pytest.CaptureFixture[str]) -> None:
     options = {**QUIET, "enable_progress_bar": True, "callbacks": [kind(refresh_rate=1)]}
     lightning.Trainer(max_steps=60, **options).fit(ReLUOutputModel(n_features=6), datamodule=data())

@@ -22,7 +22,7 @@ def regime(tmp_path_factory: pytest.TempPathFactory) -> Path:
     few = ("n_features=50", "feature_probability=0.1", "n_examples=20", "validation_size=200", "block_size=10")
     settings = ("model.n_instances=2", "model.lr_scheduler.init_args.warmup_steps=10", *(f"data.{own}" for own in few))
     arguments = [f"--{setting}" for setting in settings]
-    assert run_cli(folder, *arguments, config="configs/regimes.yaml", max_steps=210) == 0
+    assert run_cli(folder, *arguments, config="configs/regimes.yaml", max_steps=110) == 0
     return run_of(folder, "regimes")
 
 
@@ -33,7 +33,7 @@ def regime(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("instance", [0, 1])
 def test_many_values_are_logged_as_a_distribution(regime: Path, chart: str, n_values: int, instance: int) -> None:
     points = histograms(regime / "overall")[f"{chart}/instance_{instance}"]
-    assert sorted(points) == list(range(0, 211, 10))  # of 210 steps 50 records: one at every block of ten
+    assert sorted(points) == list(range(0, 111, 10))  # of 110 steps 50 records: one at every block of ten
     assert all(sum(point.bucket) == n_values for point in points.values())
     assert not [path for path in regime.iterdir() if path.name.startswith("feature_")]
 
@@ -49,7 +49,7 @@ def test_the_dimensionality_chart_has_the_numbers_of_the_stored_vectors(regime: 
         ("median_example", stored["example_dimensionality"][1].median()),
         ("hidden_over_examples", 0.1),
     ):
-        assert scalars(regime / line)["dimensionality/instance_1"][210] == pytest.approx(float(value), rel=1e-5)
+        assert scalars(regime / line)["dimensionality/instance_1"][110] == pytest.approx(float(value), rel=1e-5)
 
 
 def test_the_stored_weights_are_those_of_the_checkpoint(regime: Path) -> None:
@@ -59,18 +59,18 @@ def test_the_stored_weights_are_those_of_the_checkpoint(regime: Path) -> None:
 
 def test_the_training_loss_is_a_line_beside_the_held_out_one(regime: Path) -> None:
     training, held_out = (scalars(regime / line)["loss/instance_1"] for line in ("training", "overall"))
-    assert sorted(training) == list(range(10, 211, 10))  # after the block that began at the recorded step
-    assert training[210] < held_out[210]
+    assert sorted(training) == list(range(10, 111, 10))  # after the block that began at the recorded step
+    assert training[110] < held_out[110]
     row = read_census(regime)[1]
     assert float(row["training_loss"]) < float(row["loss"])
     # The last block's steps are small: the learning rate has fallen to zero.
-    assert training[210] == pytest.approx(float(row["training_loss"]), rel=0.01)
+    assert training[110] == pytest.approx(float(row["training_loss"]), rel=0.01)
 
 
 def test_snapshots_show_the_examples_beside_the_features(regime: Path) -> None:
     events = EventAccumulator(str(regime / "overall"), size_guidance={IMAGES: 0}).Reload()
     pictures = events.Images("examples")
-    assert (pictures[0].step, pictures[-1].step) == (0, 210)
+    assert (pictures[0].step, pictures[-1].step) == (0, 110)
     assert pictures[-1].encoded_image_string == (regime / EXAMPLES).read_bytes()
     assert pictures[-1].encoded_image_string != (regime / POLYGONS).read_bytes()
 

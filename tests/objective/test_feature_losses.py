@@ -8,6 +8,7 @@ from torch import Tensor
 
 from src.objective.loss_and_gradient import feature_losses, reference_losses
 from tests.objective.problems import FLOAT64, away_from_the_kink, drawn
+from tests.running import slow
 
 
 def test_the_operation_has_the_references_value_and_derivatives(implementation: str) -> None:
@@ -59,7 +60,7 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 
 
 @pytest.mark.parametrize("n_features", [6, 20])
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", [slow("RMSprop"), slow("Adam"), "SGD", "AdamW"])
 def test_a_hundred_steps_side_by_side_stay_together(name: str, n_features: int, implementation: str) -> None:
     W, b, _ = drawn(n_instances=9, n_features=n_features, seed=3)
     start = 0.4 * W

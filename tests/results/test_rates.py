@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from src.results.rates import Difference, paired_difference, rate, rates
+from tests.running import slow
 
 
 @pytest.mark.parametrize(("count", "n"), [(0, 20), (1, 20), (7, 20), (20, 20), (941, 1024)])
@@ -66,7 +67,7 @@ def test_the_paired_interval_is_newcombes(
 
 @pytest.mark.parametrize(
     ("n", "gained", "lost"),
-    [(400, 0.05, 0.005), (100, 0.5, 0.02), (940, 0.08, 0.07)],
+    [slow(400, 0.05, 0.005), slow(100, 0.5, 0.02), (940, 0.08, 0.07)],
 )
 def test_the_paired_interval_covers_the_difference_in_19_of_20_samples(n: int, gained: float, lost: float) -> None:
     draws = np.random.default_rng(0).multinomial(n, [0.02, gained, lost, 0.98 - gained - lost], size=500)

@@ -45,6 +45,7 @@ def test_an_older_run_is_certified_into_its_folder(old_run: Path) -> None:
     assert len(read_rows(old_run / LANDSCAPE)) == 4
 
 
+@pytest.mark.slow
 def test_an_older_run_is_certified_as_no_other(old_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = "--model.start.column=1"
     assert main(["test", f"--config={ROOT / CONFIG}", *SMALL, other, f"--ckpt_path={old_run / CHECKPOINT}"]) == 2

@@ -14,6 +14,7 @@ from tests.running import ROOT
 from tests.sweep.sweeping import BASE
 
 
+@pytest.mark.slow
 def test_a_list_of_seeds_is_divided_too(tmp_path: Path) -> None:
     arguments = [*BASE, "--model.n_instances=1", "--model.seeds=[8,2,9,4]"]
     _, cells = of_sweep.cells_of(arguments, {}, 3, tmp_path)
@@ -67,6 +68,7 @@ def test_a_list_is_a_value_like_any_other_however_long(tmp_path: Path) -> None:
     assert other != of_sweep.shortened("x" * 150 + "2")
 
 
+@pytest.mark.slow
 def test_two_keys_that_end_alike_are_told_apart(tmp_path: Path) -> None:
     arguments = [*BASE, "--trainer.logger.init_args.save_dir=x"]
     out, cells = of_sweep.cells_of(arguments, {"data.seed": ["1"], "model.init_std": ["0.1"]}, 1, None)

@@ -90,6 +90,7 @@ def test_shards_together_are_the_census_of_the_whole(tmp_path: Path) -> None:
     assert rate["n"] == "5"
 
 
+@pytest.mark.slow
 def test_a_cell_that_fails_is_reported_and_the_others_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     engine = Engine(fails="n_features=4")
     assert run(tmp_path, "--grid=data.n_features=[4,5]", engine=engine) == 1

@@ -25,7 +25,7 @@ from src.theory.spectra import MINIMUM
 from src.theory.stationary import search, unflatten
 from tests.running import slow
 
-GRID = probabilities(0.05, 0.3, 3)
+GRID = probabilities(0.05, 0.3, 2)
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +62,7 @@ def test_no_two_branches_have_the_same_name_or_the_same_points(branches: list[Br
         assert len({f"{loss:.10e}" for loss in losses}) == len(losses)
 
 
+@pytest.mark.slow
 def test_known_points_are_not_found_again() -> None:
     found = stationary_points(3, 0.1)
     losses = relu_derivatives(*unflatten(found, 3), SupportSizes.independent(3, 0.1)).loss.tolist()
