@@ -2,18 +2,16 @@
 
 from lightning import Callback, LightningModule, Trainer
 
+from callbacks.recorder import add_figure
 from src.errors import require
 from src.figures.basin import basin_figure
-from src.figures.elements import png
 from src.geometry.polygons import Polygons, find_polygons
 from src.model import ToyModel
-from src.runs.charts import charts_of
-from src.runs.folder import BASIN, run_folder, write_whole
 from src.starts import Basin
 
 
 class BasinMap(Callback):
-    """Image `basin`, after training; also `basin.png` in the run folder. The numbers are in `census.csv`.
+    """Image `basin`, after training; also in the run folder. The numbers are in `census.csv`.
 
     A point's colour is the geometry that training from it ended in and, for a pentagon that leaves out one feature,
     which one.
@@ -34,9 +32,8 @@ class BasinMap(Callback):
         rows = [names[k : k + start.size] for k in range(0, len(names), start.size)]
         seed = start.seeds[0]
         title = f"what seed {seed} ends in, by where column {start.column} starts"
-        picture = png(basin_figure(rows, start.reach, start.column, pl_module.initial_weights(seed), title))
-        write_whole(run_folder(trainer) / BASIN, picture)
-        charts_of(trainer).add_png("basin", picture, trainer.global_step)
+        figure = basin_figure(rows, start.reach, start.column, pl_module.initial_weights(seed), title)
+        add_figure(trainer, "basin", figure)
 
 
 def outcomes(polygons: Polygons) -> list[str]:

@@ -1,9 +1,9 @@
 """What every instance ended in: the terminal's summary, `census.csv` and TensorBoard's HPARAMS."""
 
+from inspect import signature
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
 from rich.columns import Columns
 from rich.console import Console, Group
 from rich.text import Text
@@ -15,13 +15,9 @@ from src.geometry.polygons import find_polygons
 from src.model import ToyModel
 from src.results.census import census_rows, instance_line
 from src.results.geometries import geometry_table
-from src.results.rates import rates
+from src.results.hyperparameters import outcome_of, settings_of
 from src.runs.charts import charts_of
 from src.runs.folder import CENSUS, run_folder, write_rows
-
-# TensorBoard's table shows the first five settings by name until more are chosen, so there are few.
-DATA_SETTINGS = ("n_features", "feature_probability", "n_examples", "batch_size", "seed", "stream")
-OPTIMIZER_SETTINGS = ("lr", "momentum", "weight_decay")
 
 
 class Census(Callback):
@@ -61,7 +57,7 @@ class Census(Callback):
         if isinstance(data, FiniteFeatures) and data.n_examples is not None:
             training_losses = model.objective.losses(data.examples.to(model.W)).mean(dim=1).tolist()
             rows = [{**row, "training_loss": loss} for row, loss in zip(rows, training_losses, strict=True)]
-        path = write_rows(run_folder(trainer) / CENSUS, rows)
+        write_rows(run_folder(trainer) / CENSUS, rows)
         self._log_hyperparameters(trainer, model, rows)
 
         console = Console()
@@ -74,35 +70,11 @@ class Census(Callback):
                 console.print(instance_line(row, model.n_features, features), soft_wrap=True)
         else:
             console.print(geometry_table({"": rows}))
-        if charts_of(trainer).is_open:
-            command = f"tensorboard --logdir {path.parent} --samples_per_plugin images=500"
-            console.print(Text.assemble("see it in TensorBoard:  ", (command, "bold")), soft_wrap=True)
 
     def _log_hyperparameters(self, trainer: Trainer, model: ToyModel, rows: list[dict[str, Any]]) -> None:
-        loggers = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
-        if not loggers or trainer.state.fn != "fit":
-            return
-        counts = rates([row["geometry"] for row in rows])
-        geometry = (
-            rows[0]["geometry"] if len(rows) == 1 else ", ".join(f"{r.count} {name}" for name, r in counts.items())
-        )
-        optimizer = trainer.optimizers[0]
-        module = trainer.datamodule  # type: ignore[attr-defined]
-        data = {**vars(module.distribution), **vars(module)}
-        settings = {
-            "geometry": geometry,
-            "model": type(model).__name__,
-            "n_hidden": model.n_hidden,
-            "n_instances": model.n_instances,
-            "first_seed": model.seeds[0],
-            "init_std": model.init_std,
-            "max_steps": trainer.max_steps,
-            "optimizer": type(optimizer).__name__,
-            **{name: optimizer.defaults[name] for name in OPTIMIZER_SETTINGS if name in optimizer.defaults},
-            **{name: data[name] for name in DATA_SETTINGS if data.get(name) is not None},
-        }
-        outcome = {
-            f"final/{name}": sum(row[name] for row in rows) / len(rows)
-            for name in ("frobenius_norm", "loss", "n_learned", "residual")
-        }
-        loggers[0].log_hyperparams(settings, outcome, step=trainer.global_step)
+        if trainer.state.fn == "fit":
+            module = trainer.datamodule  # type: ignore[attr-defined]
+            own = {name: getattr(module, name, None) for name in signature(type(module)).parameters}
+            data = {**vars(getattr(module, "distribution", object)), **own}
+            settings = settings_of(model, trainer.optimizers[0], data, trainer.max_steps)
+            charts_of(trainer).add_run(settings, outcome_of(rows), trainer.global_step)

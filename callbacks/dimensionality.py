@@ -19,25 +19,25 @@ class Dimensionalities(Recorder):
     each of T examples has if they share the space evenly. (Their mean is about m / T whatever they do.) Of
     endless examples a part of the held-out sample is taken; other data than `FiniteFeatures` have the features alone.
 
-    After training `stored.safetensors` in the run folder holds, for every instance, W, the examples' hidden vectors and
-    both dimensionalities.
+    After training `stored.safetensors` in the run folder holds, for every instance, its columns, the examples' hidden
+    vectors and both dimensionalities.
     """
 
     def record(self, trainer: Trainer, model: ToyModel, step: int, after_last: bool) -> None:
         charts = charts_of(trainer)
         values = _of(model.columns.detach()[self.followed])
-        for i, of_features in zip(self.followed, values, strict=True):
-            charts.add_features(f"feature_dimensionality/instance_{i}", of_features, step)
+        for label, of_features in zip(self.labels(model), values, strict=True):
+            charts.add_features(f"feature_dimensionality/{label}", of_features, step)
         data = trainer.datamodule  # type: ignore[attr-defined]
         if not isinstance(data, FiniteFeatures):
             return
         h = model.objective.hidden_vectors(data.examples.to(model.W))
         examples = _of(h[self.followed])
         share = {} if data.n_examples is None else {"hidden_over_examples": model.n_hidden / data.n_examples}
-        for i, of_features, of_examples in zip(self.followed, values, examples, strict=True):
-            charts.add_distribution(f"example_dimensionality/instance_{i}", of_examples, step)
+        for label, of_features, of_examples in zip(self.labels(model), values, examples, strict=True):
+            charts.add_distribution(f"example_dimensionality/{label}", of_examples, step)
             lines = {"largest_feature": float(of_features.max()), "median_example": float(of_examples.median())}
-            charts.add_lines(f"dimensionality/instance_{i}", {**lines, **share}, step)
+            charts.add_lines(f"dimensionality/{label}", {**lines, **share}, step)
         if after_last:
             tensors = {
                 "W": model.columns.detach(),

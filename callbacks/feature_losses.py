@@ -28,11 +28,11 @@ class FeatureLosses(Recorder):
         losses = model.recorded_feature_losses(self.followed)
         n_learned = count_directions(model.columns).float()
         of_followed = n_learned[self.followed].tolist()
-        rows = zip(self.followed, losses, losses.mean(dim=1).tolist(), of_followed, strict=True)
-        for i, features, overall, learned in rows:
-            charts.add_features(f"feature_loss/instance_{i}", features, step)
-            charts.add_lines(f"loss/instance_{i}", {OVERALL: overall}, step)
-            charts.add_lines(f"n_learned/instance_{i}", {OVERALL: learned}, step)
+        rows = zip(self.labels(model), losses, losses.mean(dim=1).tolist(), of_followed, strict=True)
+        for label, features, overall, learned in rows:
+            charts.add_features(f"feature_loss/{label}", features, step)
+            charts.add_lines(f"loss/{label}", {OVERALL: overall}, step)
+            charts.add_lines(f"n_learned/{label}", {OVERALL: learned}, step)
         self._is_due = self.has_unfollowed(model) and not after_last
         if self.has_unfollowed(model):
             charts.add_lines("n_learned/all", spread_lines(n_learned), step)

@@ -20,9 +20,9 @@ class FeatureNorms(Recorder):
     def record(self, trainer: Trainer, model: ToyModel, step: int, after_last: bool) -> None:
         charts = charts_of(trainer)
         norms = model.columns.detach()[self.followed].norm(dim=1)
-        for i, columns, norm in zip(self.followed, norms, norms.norm(dim=1).tolist(), strict=True):
-            charts.add_features(f"feature_norm/instance_{i}", columns, step)
-            charts.add_lines(f"frobenius_norm/instance_{i}", {OVERALL: norm, "sqrt_5": PENTAGON_LIMIT}, step)
+        for label, columns, norm in zip(self.labels(model), norms, norms.norm(dim=1).tolist(), strict=True):
+            charts.add_features(f"feature_norm/{label}", columns, step)
+            charts.add_lines(f"frobenius_norm/{label}", {OVERALL: norm, "sqrt_5": PENTAGON_LIMIT}, step)
         if self.has_unfollowed(model):
             norms = model.columns.flatten(1).norm(dim=1)
             charts.add_lines("frobenius_norm/all", {**spread_lines(norms), "sqrt_5": PENTAGON_LIMIT}, step)

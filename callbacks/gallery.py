@@ -2,18 +2,16 @@
 
 from lightning import Callback, LightningModule, Trainer
 
-from src.figures.elements import png
+from callbacks.recorder import add_figure
 from src.figures.gallery import gallery_figure
 from src.figures.polygons import polygon_figure
 from src.geometry.polygons import find_polygons
 from src.model import ToyModel
 from src.results.rates import rates
-from src.runs.charts import charts_of
-from src.runs.folder import EXEMPLARS, GALLERY, run_folder, write_whole
 
 
 class Gallery(Callback):
-    """Images `exemplars` and `gallery`, after training; also `exemplars.png` and `gallery.png` in the run folder.
+    """Images `exemplars` and `gallery`, after training; also in the run folder.
 
     The exemplar of a geometry is the instance whose Frobenius norm is the median of its kind. Polygons are drawn in the
     plane: a model of other than two hidden dimensions gets no pictures.
@@ -27,14 +25,8 @@ class Gallery(Callback):
         names = find_polygons(W).names
         exemplars = {name: typical_member(W.flatten(1).norm(dim=1).tolist(), names, name) for name in rates(names)}
         titles = [f"{pl_module.instance_names[i]}, one of {names.count(name)}" for name, i in exemplars.items()]
-        step = trainer.global_step
-        for tag, file, figure in (
-            ("exemplars", EXEMPLARS, polygon_figure(W[list(exemplars.values())], titles, step)),
-            ("gallery", GALLERY, gallery_figure(W, names)),
-        ):
-            picture = png(figure)
-            write_whole(run_folder(trainer) / file, picture)
-            charts_of(trainer).add_png(tag, picture, step)
+        add_figure(trainer, "exemplars", polygon_figure(W[list(exemplars.values())], titles, trainer.global_step))
+        add_figure(trainer, "gallery", gallery_figure(W, names))
 
 
 def typical_member(values: list[float], names: list[str], name: str) -> int:

@@ -5,14 +5,13 @@ from typing import Any
 
 from lightning import LightningModule, Trainer
 
-from callbacks.recorder import Recorder
-from src.figures.elements import png
+from callbacks.recorder import Recorder, add_figure
 from src.figures.rates import shares_figure
 from src.geometry.polygons import find_polygons
 from src.model import ToyModel
 from src.results.rates import rate
 from src.runs.charts import charts_of
-from src.runs.folder import SHARES, SHARES_PICTURE, run_folder, write_rows, write_whole
+from src.runs.folder import SHARES, run_folder, write_rows
 
 
 class GeometryShares(Recorder):
@@ -22,10 +21,10 @@ class GeometryShares(Recorder):
     of every checkpoint, so a resumed run's files cover the whole run.
 
     Args:
-        n_records: records in a whole run.
+        n_records: so many records, evenly spaced; null for the default.
     """
 
-    def __init__(self, n_records: int = 100) -> None:
+    def __init__(self, n_records: int | None = None) -> None:
         super().__init__(n_records)
         self.counts: dict[int, dict[str, int]] = {}
 
@@ -52,9 +51,7 @@ class GeometryShares(Recorder):
             for step, count in zip(self.counts, course, strict=True)
         ]
         write_rows(folder / SHARES, rows)
-        picture = png(shares_figure(list(self.counts), courses, n))
-        write_whole(folder / SHARES_PICTURE, picture)
-        charts_of(trainer).add_png("geometry_shares", picture, max(self.counts))
+        add_figure(trainer, "shares", shares_figure(list(self.counts), courses, n))
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         self._write(trainer, pl_module)  # type: ignore[arg-type]

@@ -5,15 +5,14 @@ from typing import Any
 from lightning import Callback, LightningModule, Trainer
 from rich.console import Console
 
+from callbacks.recorder import add_figure
 from src.errors import require
-from src.figures.elements import png
 from src.figures.rates import rates_figure
 from src.geometry.polygons import find_polygons
 from src.model import ToyModel
 from src.results.patching import arms_table, by_arm, compare, verdicts
 from src.results.rates import rates
-from src.runs.charts import charts_of
-from src.runs.folder import PATCHING, PATCHING_DIFFERENCES, PATCHING_PICTURE, run_folder, write_rows, write_whole
+from src.runs.folder import PATCHING, PATCHING_DIFFERENCES, run_folder, write_rows
 from src.starts import PatchingArms
 from src.starts.patching import CONTROLS
 
@@ -23,7 +22,7 @@ class PatchingRates(Callback):
 
     The hexagon arm is compared with each control over the same recipients: the difference in the share of hexagons,
     with its interval and an exact McNemar test, also in `patching_differences.csv`. The picture says the
-    verdict, and is `patching.png` in the run folder.
+    verdict, and is also in the run folder.
 
     Raises:
         ConfigError: if the model does not start from `PatchingArms`.
@@ -53,9 +52,7 @@ class PatchingRates(Callback):
             write_rows(run_folder(trainer) / PATCHING_DIFFERENCES, differences)
         sentences = verdicts(outcomes)
         figure = rates_figure({arm: rates(names) for arm, names in outcomes.items()}, "\n".join(sentences))
-        picture = png(figure)
-        write_whole(run_folder(trainer) / PATCHING_PICTURE, picture)
-        charts_of(trainer).add_png("patching", picture, trainer.global_step)
+        add_figure(trainer, "patching", figure)
         console = Console()
         console.print(arms_table(outcomes))
         for sentence in sentences:

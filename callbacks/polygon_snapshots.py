@@ -1,38 +1,43 @@
 """Pictures of the columns of W while they move, with a step slider in TensorBoard."""
 
 import sys
-from pathlib import Path
 
 from lightning import LightningModule, Trainer
 from matplotlib.figure import Figure
 
-from callbacks.recorder import Recorder
+from callbacks.recorder import Recorder, add_figure
 from src.errors import require
 from src.figures.elements import png
 from src.figures.polygons import polygon_figure
 from src.model import ToyModel
 from src.runs.charts import charts_of
-from src.runs.folder import POLYGONS, run_folder, write_whole
 
 
-def snapshot_steps(max_steps: int, n_snapshots: int) -> list[int]:
-    """Quadratically spaced steps from 0 to `max_steps`: most of the motion is early."""
-    return [round(max_steps * (k / (n_snapshots - 1)) ** 2) for k in range(n_snapshots)]
+def snapshot_steps(max_steps: int, n_snapshots: int, block_size: int = 1) -> list[int]:
+    """Steps from 0 to `max_steps`, a block apart at first and then ever more: most of the motion is early.
+
+    Of a run of fewer blocks than snapshots every block's first step.
+    """
+    n_gaps, n_blocks = n_snapshots - 1, max_steps / block_size
+    if n_blocks <= n_gaps:
+        return [*range(0, max_steps, block_size), max_steps]
+    rest = n_blocks - n_gaps
+    return [min(max_steps, block_size * round(k + rest * (k / n_gaps) ** 2)) for k in range(n_gaps)] + [max_steps]
 
 
 class PolygonSnapshots(Recorder):
-    """Image `polygons`, the followed instances side by side; the last one is also `polygons.png` in the run folder.
+    """Image `polygons`, the followed instances side by side on one scale; the last is also in the run folder.
 
-    A snapshot is taken at step 0, after the last step, and at steps spaced quadratically between.
+    A snapshot is taken at step 0, after the last step, and at steps between, closer together at the beginning.
 
     Args:
         n_snapshots: pictures over the whole run.
         instances: which instances to draw; by default the first four.
     """
 
-    file = POLYGONS
+    name = "polygons"
 
-    def __init__(self, n_snapshots: int = 16, instances: list[int] | None = None) -> None:
+    def __init__(self, n_snapshots: int = 60, instances: list[int] | None = None) -> None:
         super().__init__(instances=instances)
         require(n_snapshots >= 2, "PolygonSnapshots.n_snapshots", n_snapshots, "at least 2")
         self.n_snapshots = n_snapshots
@@ -40,7 +45,11 @@ class PolygonSnapshots(Recorder):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         super().setup(trainer, pl_module, stage)
-        self.steps = snapshot_steps(trainer.max_steps, self.n_snapshots)
+        self.steps = snapshot_steps(
+            trainer.max_steps,
+            self.n_snapshots,
+            getattr(trainer.datamodule, "block_size", 1),  # type: ignore[attr-defined]
+        )
 
     def step_after(self, step: int) -> int:
         return next((later for later in self.steps if later > step), sys.maxsize)
@@ -51,7 +60,8 @@ class PolygonSnapshots(Recorder):
 
     def record(self, trainer: Trainer, model: ToyModel, step: int, after_last: bool) -> None:
         names = [model.instance_names[i] for i in self.followed]
-        picture = png(self.draw(trainer, model, names, step))
-        charts_of(trainer).add_png(Path(self.file).stem, picture, step)
+        figure = self.draw(trainer, model, names, step)
         if after_last:
-            write_whole(run_folder(trainer) / self.file, picture)
+            add_figure(trainer, self.name, figure)
+        else:
+            charts_of(trainer).add_png(self.name, png(figure), step)

@@ -3,36 +3,51 @@
 from functools import cached_property
 
 from lightning import Callback, LightningModule, Trainer
+from matplotlib.figure import Figure
 from torch.optim import Optimizer
 
 from src.errors import require
+from src.figures.elements import write_figure
 from src.model import ToyModel
 from src.runs.charts import N_LINES, charts_of
+from src.runs.folder import run_folder
 
 N_FOLLOWED = 4
-N_RECORDS = 200  # of a whole run
+FINEST = 200  # the early spacing is this part of a run
+EARLY = 0.15  # the part of a run in which everything happens
+SPARSER = 10  # how many times as far apart the later records are
+
+
+def add_figure(trainer: Trainer, name: str, figure: Figure) -> None:
+    """Write a figure as `<name>.svg` and `<name>.png` in the run folder, and to the charts."""
+    path = run_folder(trainer) / name
+    charts_of(trainer).add_png(name, write_figure(path, figure), trainer.global_step)
+    charts_of(trainer).files.append(f"{name}.svg")
 
 
 class Recorder(Callback):
-    """Calls `record` so many times, evenly spaced, before the step's update, and once after the last step.
+    """Calls `record` at chosen steps, before the step's update, and once after the last step.
 
-    Weights, gradient and step number then belong together: step 0 is the initialisation. A subclass writes `record`.
-    Hooks run at the first step of a Lightning batch, which carries `data.block_size` steps: that is the finest spacing,
-    and a record that falls within a block is taken at the next one's start.
+    By default records are dense where things happen: of 10,000 steps, every 50 up to step 1,500, then every 500, and in
+    proportion in a run of another length. (TensorBoard fits a chart to the middle nine tenths of its points: evenly
+    spaced ones would push the beginning out of it.)
+
+    Weights, gradient and step number belong together: step 0 is the initialisation. A subclass writes `record`. Hooks
+    run at the first step of a Lightning batch, which carries `data.block_size` steps: that is the finest spacing, and a
+    record that falls within a block is taken at the next one's start.
 
     Args:
-        n_records: records in a whole run; by default 200, or of a model with more than 16 features `n_records_wide`.
+        n_records: so many records, evenly spaced; null for the default.
         instances: which instances to follow; by default the first four.
     """
 
-    n_records_wide = 50  # where a record is larger than a few lines of a chart
+    n_records_wide: int | None = None  # what null means for a model with more than 16 features
 
     def __init__(self, n_records: int | None = None, instances: list[int] | None = None) -> None:
         allowed = "at least 1, or null for the default"
         require(n_records is None or n_records >= 1, f"{type(self).__name__}.n_records", n_records, allowed)
         self.n_records = n_records
         self.instances = instances
-        self.every_n_steps = 1
         self.followed: list[int] = []
         self._next_step = 0
 
@@ -42,7 +57,14 @@ class Recorder(Callback):
 
     def step_after(self, step: int) -> int:
         """When to record next, having recorded at `step`."""
-        return (step // self.every_n_steps + 1) * self.every_n_steps
+        every = self._every if self._n_records or step < self._early else SPARSER * self._every
+        return (step // every + 1) * every
+
+    def labels(self, model: ToyModel) -> list[str]:
+        """What the followed instances are called in charts: by their names, each another."""
+        names = [model.instance_names[i] for i in self.followed]
+        numbered = zip(self.followed, names, strict=True)
+        return [name if names.count(name) == 1 else f"{name} (instance {i})" for i, name in numbered]
 
     def has_unfollowed(self, model: ToyModel) -> bool:
         """Whether the stack is larger than what is followed, so that a summary of all says more."""
@@ -51,9 +73,9 @@ class Recorder(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         assert isinstance(pl_module, ToyModel)
         n_instances = pl_module.n_instances
-        usual = N_RECORDS if pl_module.n_features <= N_LINES else self.n_records_wide
-        n_records = self.n_records or usual
-        self.every_n_steps = max(1, round(trainer.max_steps / n_records))
+        self._n_records = self.n_records or (self.n_records_wide if pl_module.n_features > N_LINES else None)
+        self._every = max(1, round(trainer.max_steps / (self._n_records or FINEST)))
+        self._early = EARLY * trainer.max_steps
         self._next_step = 0
         self.followed = list(range(min(N_FOLLOWED, n_instances))) if self.instances is None else self.instances
         require(

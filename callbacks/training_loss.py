@@ -26,7 +26,8 @@ class TrainingLoss(Recorder):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if self._is_due:
+            assert isinstance(pl_module, ToyModel)
             self._is_due = False
             losses = outputs["feature_losses"].mean(dim=0).mean(dim=1)[self.followed].tolist()
-            for i, loss in zip(self.followed, losses, strict=True):
-                charts_of(trainer).add_lines(f"loss/instance_{i}", {"training": loss}, trainer.global_step)
+            for label, loss in zip(self.labels(pl_module), losses, strict=True):
+                charts_of(trainer).add_lines(f"loss/{label}", {"training": loss}, trainer.global_step)

@@ -21,7 +21,8 @@ class Trajectory(Recorder):
         instances       int64 [instance]
         W               float32 [r, instance, hidden, feature]
         b               float32 [r, instance, feature]
-        gradient_norms  float32 [r, instance, feature], NaN after the last step
+        gradient_norms  float32 [r, instance, feature], the mean over the steps since the record before, as in
+                        `callbacks.gradient_norms`
         feature_losses  float32 [r, instance, feature], on the same sample at every step
 
     The records are part of every checkpoint, so a resumed run's file covers the whole run.
@@ -33,16 +34,20 @@ class Trajectory(Recorder):
         super().__init__(n_records, instances)
         self._records: list[dict[str, Tensor]] = []
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        super().setup(trainer, pl_module, stage)
+        assert isinstance(pl_module, ToyModel)
+        self._means = pl_module.mean_gradient_norm(self.followed)
+
     def record(self, trainer: Trainer, model: ToyModel, step: int, after_last: bool) -> None:
         W = model.W.detach()[self.followed]
-        has_gradient = model.W.grad is not None and not after_last
-        gradient = model.W.grad[self.followed] if has_gradient else torch.full_like(W, math.nan)  # type: ignore[index]
+        norms = self._means.take()
         self._records.append(
             {
                 "steps": torch.tensor(step),
                 "W": W.clone(),
                 "b": model.b.detach()[self.followed].clone(),
-                "gradient_norms": gradient.norm(dim=1),
+                "gradient_norms": torch.full_like(W[:, 0], math.nan) if norms is None else norms.to(W.dtype),
                 "feature_losses": model.recorded_feature_losses(self.followed).to(W.dtype),
             }
         )

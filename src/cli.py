@@ -26,12 +26,14 @@ from lightning import LightningDataModule
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+from rich.console import Console
 
 from src import data, variants  # noqa: F401 - what is imported can be named by its bare name
 from src.errors import ConfigError, NonFiniteError, require
 from src.model import ToyModel
 from src.runs.folder import flat_settings, read_settings, run_of_checkpoint
 from src.runs.moved import as_today, where_now
+from src.runs.tensorboard_link import where_to_look
 
 if _was_enabled:
     gc.enable()
@@ -156,6 +158,8 @@ class ToyCLI(LightningCLI):
 
     def after_fit(self) -> None:
         gc.unfreeze()
+        for line in where_to_look(self.trainer):
+            Console().print(line, soft_wrap=True, highlight=False)
 
 
 def command_line(args: list[str], cli: type[ToyCLI] = ToyCLI) -> ToyCLI:

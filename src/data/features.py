@@ -19,7 +19,7 @@ ENDLESS = 2**40  # a number of blocks that no run reaches
 class Features(LightningDataModule):
     """Examples of a law, and the whole of it to validate on, which is exact where the law can be enumerated.
 
-    A data module of one's own defines `stream`, what a step trains on.
+    A data module of one's own defines `train_dataloader`: a `src.data.streams.Stream` of what steps train on.
 
     Args:
         distribution: the law of the examples.

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from src.distributions.distribution import Distribution
 from src.distributions.examples import Chunk, Sample
+from src.distributions.sparse import Sparse
 from src.distributions.supports import SupportSizes
 from src.errors import require
 from src.training.block import Block, Repeated
@@ -108,7 +109,8 @@ class FreshExamples(Stream):
         max_steps: int = -1,
         shared: bool = True,
     ) -> None:
-        super().__init__(block_size, max_steps, generators)
+        own_law = STREAM if isinstance(distribution, Sparse) else f"{STREAM}, {distribution}"
+        super().__init__(block_size, max_steps, generators, own_law)
         self.distribution = distribution
         self.batch_size = batch_size
         self.shared = shared

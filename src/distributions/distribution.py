@@ -13,11 +13,14 @@ class Distribution(ABC):
     """A law that examples x follow, each entry in [0, 1].
 
     A law of one's own sets `n_features` and defines `draw`. One whose sets of active features can be enumerated defines
-    `support_sizes` too: then the loss over it is exact, and otherwise a fixed sample's. Its text, `str(law)`, names
-    what it is made from.
+    `support_sizes` too: then the loss over it is exact, and otherwise a fixed sample's. Its text, `str(law)`, says
+    what it is made from: a run is not resumed under another.
     """
 
     n_features: int
+
+    def __str__(self) -> str:
+        return ", ".join([type(self).__name__, *(f"{name} {value}" for name, value in vars(self).items())])
 
     @abstractmethod
     def draw(self, shape: tuple[int, ...], generator: torch.Generator) -> Float[Tensor, "*shape feature"]:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Polygon as PathPolygon
 from torch import Tensor
 
-from src.figures.elements import legend_patch
+from src.figures.elements import legend_patch, styled
 from src.figures.palette import geometry_color
 from src.figures.polygons import FARTHEST
 from src.geometry.polygons import find_polygons
@@ -45,6 +45,7 @@ def draw_gallery(axes: Axes, W: Float[Tensor, "instance 2 feature"], names: Sequ
     axes.set_axis_off()
 
 
+@styled
 def gallery_figure(W: Float[Tensor, "instance 2 feature"], names: Sequence[str]) -> Figure:
     """The first 240 instances as small polygons, one geometry after the other, with the counts of all in the legend."""
     shares = rates(names)

@@ -1,28 +1,60 @@
-"""The colours of geometries and of features, the same in every picture, in the terminal and in charts."""
+"""The colours, dashes and markers of geometries and of features, the same in every picture, terminal and chart.
 
-# What TensorBoard's Time Series tab gives to the lines feature_0, feature_1, ... of the first run it shows.
+Geometries have colours that colour-blind readers can tell apart (after Okabe and Ito), and markers with their number of
+corners. Features have the colours that TensorBoard gives their curves, of which some cannot be told apart: in pictures
+each has its number beside it, in curves a dash too.
+"""
+
+from typing import Any
+
+# What TensorBoard's Time Series tab gives to the lines feature_0, feature_1, ... by the link that a run prints.
 FEATURE_COLORS = ("#12b5cb", "#e52592", "#f9ab00", "#9334e6", "#7cb342", "#e8710a", "#425066")
+DASHES: tuple[Any, ...] = ("-", (0, (5, 1.2)), (0, (1, 1)), (0, (6, 1.2, 1, 1.2)))
 GEOMETRY_COLORS = {
-    "irregular": "#9aa0a6",
-    "digon": "#80624d",
-    "triangle": "#c5221f",
-    "square": "#e8a33d",
-    "pentagon": "#4a7fc1",
-    "pentagon, same left out": "#4a7fc1",
-    "pentagon, another left out": "#a9c4e6",
-    "hexagon": "#3f9b6b",
-    "heptagon": "#8e5bb5",
-    "octagon": "#d0679d",
+    "irregular": "#8c8c8c",
+    "digon": "#a58b6f",
+    "triangle": "#56b4e9",
+    "square": "#e69f00",
+    "pentagon": "#0072b2",
+    "pentagon, same left out": "#0072b2",
+    "pentagon, another left out": "#8ec1e6",
+    "hexagon": "#009e73",
+    "heptagon": "#cc79a7",
+    "octagon": "#d55e00",
 }
-OTHER_COLOR = "#202124"  # nine corners and more
+GEOMETRY_MARKERS = {
+    "irregular": "X",
+    "digon": "d",
+    "triangle": "^",
+    "square": "s",
+    "pentagon": "p",
+    "pentagon, same left out": "p",
+    "pentagon, another left out": "P",
+    "hexagon": "h",
+    "heptagon": "*",
+    "octagon": "8",
+}
+OTHER_COLOR, OTHER_MARKER = "#5f6368", "o"  # nine corners and more
 
 
 def feature_color(feature: int) -> str:
     return FEATURE_COLORS[feature % len(FEATURE_COLORS)]
 
 
+def feature_dash(feature: int) -> Any:
+    return DASHES[feature % len(DASHES)]
+
+
 def geometry_color(geometry: str) -> str:
     return GEOMETRY_COLORS.get(geometry, OTHER_COLOR)
+
+
+def geometry_marker(geometry: str) -> str:
+    return GEOMETRY_MARKERS.get(geometry, OTHER_MARKER)
+
+
+def geometry_dash(geometry: str) -> Any:
+    return DASHES[list(GEOMETRY_COLORS).index(geometry) % len(DASHES)] if geometry in GEOMETRY_COLORS else "-"
 
 
 def tint(color: str) -> str:

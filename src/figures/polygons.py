@@ -18,6 +18,7 @@ from matplotlib.textpath import TextPath
 from matplotlib.transforms import Affine2D, Transform
 from torch import Tensor
 
+from src.figures.elements import FAINT, INK, styled
 from src.figures.palette import feature_color
 from src.geometry.polygons import Polygons, find_polygons, longest
 
@@ -26,7 +27,8 @@ PANEL_HEIGHT = 4.0  # with title and caption
 CHARACTERS = 30  # of a title's line
 N_NUMBERED = 12  # columns are numbered up to here
 MAX_SPOKES = 1000  # in one polygon
-LABEL_DISTANCE = 0.14  # of a number beyond its column's tip
+LABEL_DISTANCE, LABEL_INCHES = 0.14, 0.16  # of a number beyond its column's tip, where a unit vector is 1, and here
+LEAST_LABELLED_UNIT = 0.4  # inches of a unit vector from which its circle has room for a label
 FARTHEST = 1e6  # a column's entry beyond this is drawn here
 IN_ONE_ROW = 3  # more panels than this are arranged in a square
 LEARNED_WIDTH, UNLEARNED_WIDTH = 2.2, 1.2
@@ -41,6 +43,7 @@ def draw_polygon(
     transform: Transform,
     center: tuple[float, float] = (0, 0),
     scale: float = 1,
+    away: float = LABEL_DISTANCE,
 ) -> None:
     """Draw one instance's columns as spokes, its learned ones joined in angular order, over the unit circle.
 
@@ -49,6 +52,7 @@ def draw_polygon(
     Args:
         transform: from the coordinates drawn in to pixels, such as `axes.transData`.
         center, scale: where the origin is drawn, and how long a unit vector.
+        away: how far from a column's tip its number is.
     """
     W = scale * (torch.cat([W, torch.zeros_like(W)])[:2] if len(W) == 1 else W[:2])
     shown = longest(W, MAX_SPOKES)
@@ -57,9 +61,9 @@ def draw_polygon(
     colors = [feature_color(i) for i in shown.tolist()]
     widths = [LEARNED_WIDTH if is_learned else UNLEARNED_WIDTH for is_learned in learned.tolist()]
     corners = [i for i in torch.atan2(W[1], W[0]).argsort().tolist() if learned[i]]
-    on.add_artist(Circle(center, scale, fill=False, color="0.85", linewidth=1, transform=transform))
+    on.add_artist(Circle(center, scale, fill=False, color=FAINT, linewidth=1, transform=transform))
     if corners:
-        on.add_artist(PathPolygon(tips[corners], fill=False, color="0.7", linewidth=1, transform=transform))
+        on.add_artist(PathPolygon(tips[corners], fill=False, color=INK, alpha=0.6, linewidth=1, transform=transform))
     spokes = [(center, tip) for tip in tips]
     on.add_artist(LineCollection(spokes, colors=colors, linewidths=widths, transform=transform))
     sizes = [8 * width**2 for width in widths]
@@ -67,17 +71,37 @@ def draw_polygon(
     if len(tips) <= N_NUMBERED:
         figure = on.get_figure(root=True)
         assert figure is not None
-        away = 1 + LABEL_DISTANCE * scale / np.hypot(*W.numpy()).clip(LABEL_DISTANCE * scale)
+        beyond = away * W.numpy() / np.hypot(*W.numpy()).clip(1e-9)
+        aside = np.where(learned.numpy(), beyond, [-beyond[1], beyond[0]])  # a stub may lie on a learned column
         on.add_artist(
             PathCollection(
                 [_number(i) for i in range(len(tips))],
-                offsets=W.T.numpy() * away[:, None] + center,
+                offsets=tips + aside.T,
                 offset_transform=transform,
-                transform=Affine2D().scale(figure.dpi / 72),  # from points
+                transform=Affine2D().scale(1 / 72) + figure.dpi_scale_trans,  # from points
                 facecolors=colors,
                 linewidths=0,
             )
         )
+
+
+def _label_circle(
+    figure: Figure, W: Float[Tensor, "hidden feature"], center: tuple[float, float], unit: float, inches: Transform
+) -> None:
+    """Write `length 1` along the unit circle, in the middle of the widest gap between columns."""
+    if len(W) < 2 or unit < LEAST_LABELLED_UNIT:
+        return
+    angles = torch.atan2(W[1], W[0]).sort().values.double()
+    gaps = torch.cat([angles[1:], angles[:1] + 2 * math.pi]) - angles
+    middle = float(angles[gaps.argmax()] + gaps.max() / 2)
+    turn = math.degrees(middle) - 90
+    turn, side = (turn, "bottom") if abs((turn + 180) % 360 - 180) <= 90 else (turn + 180, "top")
+    outline = float(W.norm(dim=0).max()) * math.cos(min(math.pi, float(gaps.max())) / 2)
+    radius = unit * max(1.0, outline) + LABEL_INCHES / 8
+    x, y = center[0] + radius * math.cos(middle), center[1] + radius * math.sin(middle)
+    figure.text(
+        x, y, "length 1", fontsize=7, rotation=turn, rotation_mode="anchor", ha="center", va=side, transform=inches
+    )
 
 
 @cache
@@ -88,10 +112,11 @@ def _number(i: int) -> Path:
     return path.transformed(Affine2D().translate(-(box.x0 + box.x1) / 2, -(box.y0 + box.y1) / 2))
 
 
+@styled
 def polygon_figure(
     W: Float[Tensor, "instance hidden feature"], names: Sequence[str], step: int, of_examples: bool = False
 ) -> Figure:
-    """One panel an instance, side by side: its name, its polygon and how many features it learned.
+    """One panel an instance, side by side on one scale: its name, its polygon and how many features it learned.
 
     Args:
         of_examples: W are not columns but examples' hidden vectors, and the caption says how many of them stand apart.
@@ -99,6 +124,7 @@ def polygon_figure(
     Everything is placed in inches, without axes, each of which would take as long as all that is drawn in it.
     """
     W = W.detach().float().cpu().nan_to_num(0).clamp(-FARTHEST, FARTHEST)  # a diverging model is still drawn
+    unit = PANEL_INCHES / 2 / MARGIN / max(1.0, float(W.norm(dim=1).max()))
     polygons = find_polygons(W)
     n_instances, _, n_features = W.shape
     n_columns = n_instances if n_instances <= IN_ONE_ROW else math.ceil(n_instances**0.5)
@@ -108,13 +134,13 @@ def polygon_figure(
     for i in range(n_instances):
         row, column = divmod(i, n_columns)
         x, y = PANEL_INCHES * (column + 0.5), PANEL_HEIGHT * (n_rows - row - 0.5) - 0.1
-        reach = MARGIN * max(1.0, float(W[i].norm(dim=0).max()))
-        draw_polygon(figure, W[i], polygons, i, inches, (x, y), PANEL_INCHES / 2 / reach)
+        draw_polygon(figure, W[i], polygons, i, inches, (x, y), unit, LABEL_INCHES)
+        _label_circle(figure, W[i], (x, y), unit, inches)
         n_learned, norm = int(polygons.learned[i].sum()), float(W[i].norm())
         title = f"{textwrap.fill(names[i], CHARACTERS)}\n{polygons.names[i]}"
         figure.text(x, y + PANEL_INCHES / 2, title, fontsize=11, ha="center", va="bottom", transform=inches)
         of_features = f"{n_learned} of {n_features} learned, norm {norm:.2f}"
         caption = f"{n_learned} directions of {n_features:,} examples" if of_examples else of_features
         figure.text(x, y - PANEL_INCHES / 2, caption, fontsize=10, ha="center", va="top", transform=inches)
-    figure.suptitle(f"step {step:,}", fontsize=10, color="0.4", y=1 - 0.08 / figure.get_figheight())
+    figure.suptitle(f"step {step:,}", fontsize=10, y=1 - 0.08 / figure.get_figheight())
     return figure

@@ -8,10 +8,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.patches import Polygon
+from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
-from src.figures.palette import geometry_color
+from src.figures.elements import FAINT, INK, styled
+from src.figures.palette import geometry_color, geometry_dash, geometry_marker
 from src.results.rates import Rate, rate
 
 N_CELLS = 60  # whose rates one picture shows
@@ -24,12 +25,15 @@ def draw_shares(axes: Axes, steps: Sequence[int], counts: Mapping[str, Sequence[
     for name, course in counts.items():
         bands = [rate(count, n_instances) for count in course]
         color = geometry_color(name)
-        axes.plot(steps, [band.share for band in bands], color=color, linewidth=1.8)
+        axes.plot(steps, [band.share for band in bands], color=color, linewidth=1.8, linestyle=geometry_dash(name))
         axes.fill_between(steps, [band.low for band in bands], [band.high for band in bands], color=color, alpha=0.2)
         ends.append((bands[-1].share, name, bands[-1]))
     ends.sort(reverse=True)
     axes.legend(
-        handles=[Polygon([(0, 0)], facecolor=geometry_color(name), label=f"{name}  {last}") for _, name, last in ends],
+        handles=[
+            Line2D([], [], color=geometry_color(name), linestyle=geometry_dash(name), label=f"{name}  {last}")
+            for _, name, last in ends
+        ],
         title="share after the last step (95 % interval)",
         fontsize=9,
         title_fontsize=9,
@@ -40,10 +44,11 @@ def draw_shares(axes: Axes, steps: Sequence[int], counts: Mapping[str, Sequence[
     )
     axes.set(xlabel="step", ylabel="share of instances", ylim=(-0.02, 1.02), xlim=(steps[0], max(steps[-1], 1)))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-    axes.grid(color="0.92")
+    axes.grid(color=FAINT)
     axes.spines[["top", "right"]].set_visible(False)
 
 
+@styled
 def shares_figure(steps: Sequence[int], counts: Mapping[str, Sequence[int]], n_instances: int) -> Figure:
     figure = Figure(figsize=(9.5, 4), dpi=100, layout="constrained")
     axes = figure.subplots()
@@ -64,7 +69,7 @@ def draw_rates(axes: Axes, outcomes: Mapping[str, Mapping[str, Rate]]) -> None:
         for name, share in shares.items():
             color = geometry_color(name)
             axes.plot([share.low, share.high], [y, y], color=color, linewidth=2.2, solid_capstyle="butt")
-            axes.plot([share.share], [y], marker="o", markersize=6, color=color)
+            axes.plot([share.share], [y], marker=geometry_marker(name), markersize=7, color=color)
             axes.text(
                 1.08,
                 y,
@@ -79,19 +84,20 @@ def draw_rates(axes: Axes, outcomes: Mapping[str, Mapping[str, Rate]]) -> None:
             y += 1
         ticks.append((top + y - 1) / 2)
         if k % 2 == 0:
-            axes.axhspan(top - 0.7, y - 0.3, color="0.96", zorder=0, linewidth=0)
+            axes.axhspan(top - 0.7, y - 0.3, color=FAINT, alpha=0.1, zorder=0, linewidth=0)
         y += 0.4
     axes.set(
         yticks=ticks, yticklabels=list(outcomes), xlim=(-0.015, 1.015), xlabel="share of instances (95 % interval)"
     )
     axes.set_ylim(y - 0.7, -0.7)
     axes.xaxis.set_major_formatter(PercentFormatter(1.0))
-    axes.grid(axis="x", color="0.9")
+    axes.grid(axis="x", color=FAINT)
     axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(left=False)
 
 
+@styled
 def rates_figure(outcomes: Mapping[str, Mapping[str, Rate]], title: str = "") -> Figure:
     """`draw_rates` of the first 60 cells."""
     shown = dict(itertools.islice(outcomes.items(), N_CELLS))
@@ -115,12 +121,12 @@ def draw_rate_grid(
         shares: by (column, row); a cell without one is left empty.
         columns, rows: the settings' values, rows from the top.
     """
-    colormap = LinearSegmentedColormap.from_list("share", ["white", color]).with_extremes(bad="0.93")
+    colormap = LinearSegmentedColormap.from_list("share", [(color, 0.0), (color, 1.0)]).with_extremes(bad=FAINT)
     missing = [[(column, row) not in shares for column in columns] for row in rows]
     values = [[shares[column, row].share if (column, row) in shares else 0.0 for column in columns] for row in rows]
     axes.imshow(np.ma.masked_array(values, missing), cmap=colormap, vmin=0, vmax=1, aspect="auto")
     for (column, row), share in shares.items():
-        x, y, ink = columns.index(column), rows.index(row), "white" if share.share > 0.6 else "black"
+        x, y, ink = columns.index(column), rows.index(row), "white" if share.share > 0.6 else INK
         axes.text(x, y - 0.12, f"{share.share:.1%}", ha="center", va="center", fontsize=9, color=ink)
         interval = f"{100 * share.low:.1f} to {100 * share.high:.1f}"
         axes.text(x, y + 0.22, interval, ha="center", va="center", fontsize=6.5, color=ink)
@@ -129,6 +135,7 @@ def draw_rate_grid(
     axes.spines[:].set_visible(False)
 
 
+@styled
 def rate_grid_figure(outcomes: Mapping[tuple[str, str], Mapping[str, Rate]], settings: tuple[str, str]) -> Figure:
     """A panel for each of the commonest geometries, over the values of two settings."""
     columns = list(dict.fromkeys(column for column, _ in outcomes))

@@ -14,12 +14,13 @@ from matplotlib.patches import Circle
 from matplotlib.ticker import FuncFormatter
 from torch import Tensor
 
-from src.figures.palette import FEATURE_COLORS
+from src.figures.elements import FAINT, INK, styled
+from src.figures.palette import GEOMETRY_COLORS
 from src.figures.polygons import MARGIN
 from src.geometry.polygons import longest
 from src.results.regimes import Regime
 
-OF_FEATURES, OF_EXAMPLES = FEATURE_COLORS[0], FEATURE_COLORS[1]
+OF_FEATURES, OF_EXAMPLES, OF_TRAINING = (GEOMETRY_COLORS[name] for name in ("pentagon", "octagon", "square"))
 N_POINTS = 60  # features, the largest, or examples, the first, drawn one by one
 MAX_SPOKES = 500  # of a star
 COLUMN_INCHES = 0.92
@@ -38,9 +39,9 @@ def draw_dimensionalities(axes: Axes, regimes: Sequence[Regime]) -> None:
     Lines are summaries of all, bands their range over the instances.
     """
     places = np.arange(len(regimes))
-    for name, color, shift, of in (
-        ("features: the largest five, mean", OF_FEATURES, -0.1, "feature"),
-        ("examples, median", OF_EXAMPLES, 0.1, "example"),
+    for name, color, dashes, shift, of in (
+        ("features: the largest five, mean", OF_FEATURES, "-", -0.1, "feature"),
+        ("examples, median", OF_EXAMPLES, "--", 0.1, "example"),
     ):
         summaries = [regime.largest_features if of == "feature" else regime.median_example for regime in regimes]
         for x, regime in zip(places, regimes, strict=True):
@@ -48,12 +49,12 @@ def draw_dimensionalities(axes: Axes, regimes: Sequence[Regime]) -> None:
             shown = values.topk(min(N_POINTS, len(values))).values if of == "feature" else values[:N_POINTS]
             axes.plot([x + shift] * len(shown), shown, ".", color=color, markersize=3, alpha=0.5)
         best = [float(summary[regime.best]) for summary, regime in zip(summaries, regimes, strict=True)]
-        axes.plot(places, best, color=color, linewidth=1.6, label=name)
+        axes.plot(places, best, color=color, linewidth=1.6, linestyle=dashes, label=name)
         low, high = ([float(edge) for edge in edges] for edges in zip(*(s.aminmax() for s in summaries), strict=True))
         axes.fill_between(places, low, high, color=color, alpha=0.2, linewidth=0)
     finite = [(x, regime.even_share) for x, regime in zip(places, regimes, strict=True) if regime.n_examples]
     shares = [share for _, share in finite]
-    axes.plot([x for x, _ in finite], shares, color="0.3", linewidth=1, linestyle="--", label="m / T")
+    axes.plot([x for x, _ in finite], shares, color=INK, linewidth=1, linestyle=":", label="m / T")
     axes.set(ylabel="dimensionality", yscale="log", ylim=(min([LEAST_DIMENSIONALITY, *shares]) / 2, 1.5))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.legend(frameon=False, fontsize=8.5, loc="lower left")
@@ -63,13 +64,13 @@ def draw_losses(axes: Axes, regimes: Sequence[Regime]) -> None:
     """Draw the test and training loss of the best instance, with the range over all instances as bands."""
     places = np.arange(len(regimes))
     for name, color, dashes, losses in (
-        ("held-out examples", "0.15", "-", [regime.test_loss for regime in regimes]),
-        ("training examples", "0.55", "--", [regime.training_loss for regime in regimes]),
+        ("held-out examples", INK, "-", [regime.test_loss for regime in regimes]),
+        ("training examples", OF_TRAINING, "--", [regime.training_loss for regime in regimes]),
     ):
         best = [own[regime.best] for own, regime in zip(losses, regimes, strict=True)]
         axes.plot(places, best, color=color, linestyle=dashes, linewidth=1.6, label=name)
         axes.fill_between(places, [min(own) for own in losses], [max(own) for own in losses], color=color, alpha=0.15)
-    axes.axhline(1, color="0.8", linewidth=0.8, zorder=0)
+    axes.axhline(1, color=FAINT, linewidth=0.8, zorder=0)
     most = max(max(own.test_loss) for own in regimes)
     axes.set(ylabel="squared error\nof an example", ylim=(0, HEADROOM * most))
     if most > LOGARITHMIC_FROM:
@@ -83,7 +84,7 @@ def draw_star(axes: Axes, vectors: Float[Tensor, "2 point"], color: str) -> None
     tips = vectors[:, longest(vectors, MAX_SPOKES)].T.numpy()
     reach = MARGIN * max(1e-9, float(np.hypot(*tips.T).max(initial=0)))
     if reach >= MARGIN * NEAR_CIRCLE:
-        axes.add_patch(Circle((0, 0), 1, fill=False, color="0.8", linewidth=0.8))
+        axes.add_patch(Circle((0, 0), 1, fill=False, color=FAINT, linewidth=0.8))
     reach = max(reach, MARGIN) if reach >= MARGIN * NEAR_CIRCLE else reach
     axes.add_collection(LineCollection([((0, 0), tip) for tip in tips], colors=color, linewidths=0.7, alpha=0.7))
     axes.plot(*tips.T, ".", color=color, markersize=2.5)
@@ -91,6 +92,7 @@ def draw_star(axes: Axes, vectors: Float[Tensor, "2 point"], color: str) -> None
     axes.spines[:].set_visible(False)
 
 
+@styled
 def regimes_figure(regimes: Sequence[Regime], title: str = "") -> Figure:
     """Dimensionalities, losses, and the best instance's stars, a column for each number of examples.
 
@@ -119,7 +121,7 @@ def regimes_figure(regimes: Sequence[Regime], title: str = "") -> Figure:
     draw_losses(below, regimes)
     labels = [regime.label for regime in regimes]
     for axes in (above, below):
-        axes.grid(axis="y", color="0.93")
+        axes.grid(axis="y", color=FAINT)
         axes.spines[["top", "right"]].set_visible(False)
         axes.set(xticks=range(n_columns), xticklabels=labels, xlim=(-0.5, n_columns - 0.5))
     below.set_xlabel("T, examples in the training set")
@@ -132,7 +134,7 @@ def regimes_figure(regimes: Sequence[Regime], title: str = "") -> Figure:
                 axes.set_ylabel(name, color=color)
     if has_stars:
         scale = "stars are drawn each to its own scale; circles have a radius of 1"
-        figure.text(0.95 / width, (2 * star + 0.04) / height, scale, fontsize=7.5, color="0.5")
+        figure.text(0.95 / width, (2 * star + 0.04) / height, scale, fontsize=7.5)
     if title:
         figure.suptitle(title, fontsize=11, y=1 - 0.12 / figure.get_figheight())
     return figure

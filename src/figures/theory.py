@@ -1,6 +1,7 @@
 """Figures of what theory predicts, drawn from arrays: what features cost, and which geometry is best at which p."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
-from src.figures.palette import FEATURE_COLORS, geometry_color
+from src.figures.elements import FAINT, INK, styled
+from src.figures.palette import DASHES, geometry_color, geometry_marker
 from src.theory.branches import Branch
 from src.theory.critical_points import MAX_VERTICES, polygon_cost
 from src.theory.crossings import Crossing
@@ -19,7 +21,6 @@ from src.theory.spectra import MINIMUM
 
 P_TICKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
 MOST_ABOVE = 0.2  # a branch whose loss exceeds the best one's by more than this share is outside the lower panel
-DASHES = ("-", "--", "-.")  # when the colours are used up
 
 
 def draw_loss_change(axes: Axes) -> None:
@@ -28,27 +29,29 @@ def draw_loss_change(axes: Axes) -> None:
     Both are in units of what an ignored feature costs, p / 3, and negative.
     """
     numbers = np.linspace(2, 8, 601).tolist()
-    axes.plot(numbers, [3 * loss_change(F) for F in numbers], color="0.6", linewidth=1.4)
+    axes.plot(numbers, [3 * loss_change(F) for F in numbers], color=INK, linewidth=1.4)
     whole = range(2, 9)
     changes = [3 * loss_change(F) for F in whole]
-    axes.plot(whole, changes, "o", color="0.4", label="unit norm, no bias (the post's equation 4)")
+    axes.plot(whole, changes, "o", color=INK, label="unit norm, no bias (the post's equation 4)")
     best, continuous = min(whole, key=loss_change), best_continuous_number()
     label = f"least at F = {best}; between whole numbers at {continuous:.4f}"
-    axes.plot([best], [3 * loss_change(best)], "o", markersize=12, markerfacecolor="none", color="0.2", label=label)
-    axes.plot([continuous], [3 * loss_change(continuous)], "|", markersize=14, color="0.2")
+    axes.plot([best], [3 * loss_change(best)], "o", markersize=12, markerfacecolor="none", color=INK, label=label)
+    axes.plot([continuous], [3 * loss_change(continuous)], "|", markersize=14, color=INK)
     polygons = range(2, MAX_VERTICES + 1)
     free = [polygon_cost(k) - k for k in polygons]
     names = ["digon", "triangle", "square", "pentagon", "hexagon", "heptagon", "octagon"]
-    axes.plot(polygons, free, color="0.6", linewidth=1.0, linestyle="--")
+    axes.plot(polygons, free, color=INK, linewidth=1.0, linestyle="--")
     for k, change in zip(polygons, free, strict=True):
-        axes.plot([k], [change], "s", markersize=7, color=geometry_color(names[k - 2] if k <= 8 else ""))
-    axes.plot([], [], "s", color="0.4", label="norm and bias solved for, one feature at a time")
+        name = names[k - 2] if k <= 8 else ""
+        axes.plot([k], [change], geometry_marker(name), markersize=8, color=geometry_color(name))
+    axes.plot([], [], "s", color=INK, label="norm and bias solved for, one feature at a time")
     axes.set(xlabel="F, features represented", ylabel="change of the loss, over p / 3", xlim=(1.8, MAX_VERTICES + 0.2))
-    axes.grid(color="0.93")
+    axes.grid(color=FAINT)
     axes.legend(frameon=False, fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
 
 
+@styled
 def loss_change_figure() -> Figure:
     figure = Figure(figsize=(7.5, 4.6), dpi=110, layout="constrained")
     axes = figure.subplots()
@@ -66,24 +69,28 @@ def draw_branches(axes: Axes, branches: Sequence[Branch], grid: Sequence[float],
     for branch, height in zip(branches, heights, strict=True):
         exists = np.array([bool(verdict) for verdict in branch.verdicts])
         is_minimum = np.array([verdict == MINIMUM for verdict in branch.verdicts])
-        color, dashes = colors.get(id(branch), ("0.75", "-"))
+        color, dashes = colors.get(id(branch), (INK, "-"))
         axes.plot(p[exists], height[exists], color=color, linewidth=1.0, linestyle=":", zorder=1)
         # A segment is solid if both its ends are minima.
         axes.plot(p, np.where(is_minimum, height, np.nan), color=color, linewidth=2.0, linestyle=dashes, zorder=2)
     axes.set_xscale("log")
-    axes.grid(color="0.93")
+    axes.grid(color=FAINT)
     axes.spines[["top", "right"]].set_visible(False)
 
 
 def branch_styles(branches: Sequence[Branch]) -> dict[int, tuple[str, Any]]:
-    """A colour and a line for each branch that is a minimum somewhere."""
-    stable = [branch for branch in branches if MINIMUM in branch.verdicts]
-    return {
-        id(branch): (FEATURE_COLORS[k % len(FEATURE_COLORS)], DASHES[k // len(FEATURE_COLORS) % len(DASHES)])
-        for k, branch in enumerate(stable)
-    }
+    """For each branch that is a minimum somewhere its polygon's colour, and a dash that no other of it has."""
+    styles: dict[int, tuple[str, Any]] = {}
+    of_polygon: Counter[str] = Counter()
+    for branch in branches:
+        if MINIMUM in branch.verdicts:
+            polygon = branch.name.split(" + ")[0]
+            styles[id(branch)] = (geometry_color(polygon), DASHES[of_polygon[polygon] % len(DASHES)])
+            of_polygon[polygon] += 1
+    return styles
 
 
+@styled
 def phase_figure(
     branches: Sequence[Branch], crossings: Sequence[Crossing], grid: Sequence[float], n_features: int
 ) -> Figure:
@@ -96,9 +103,9 @@ def phase_figure(
     draw_branches(below, branches, grid, losses / best - 1)
     for k, crossing in enumerate(crossing for crossing in crossings if not math.isnan(crossing.p)):
         for axes in (above, below):
-            axes.axvline(crossing.p, color="0.3", linewidth=0.8)
+            axes.axvline(crossing.p, color=INK, linewidth=0.8)
         height = MOST_ABOVE * (0.99 - 0.05 * (k % 2))  # neighbours may be close
-        below.text(crossing.p, height, f" {crossing.p:.4g}", fontsize=8.5, va="top", color="0.3")
+        below.text(crossing.p, height, f" {crossing.p:.4g}", fontsize=8.5, va="top")
     above.set_ylabel("loss, over that of a model without features")
     below.set(ylabel="loss above the best one's", xlabel="p, the probability that a feature is active")
     below.set_ylim(-0.005, MOST_ABOVE)
@@ -113,8 +120,8 @@ def phase_figure(
         for branch in branches
         if id(branch) in styles
     ]
-    handles.append(Line2D([], [], color="0.4", linestyle=":", linewidth=1, label="not a minimum here"))
-    handles.append(Line2D([], [], color="0.75", linestyle=":", linewidth=1, label="nowhere a minimum"))
+    handles.append(Line2D([], [], color=INK, linestyle=":", linewidth=1, label="not a minimum here"))
+    handles.append(Line2D([], [], color=INK, alpha=0.4, linestyle=":", linewidth=1, label="nowhere a minimum"))
     above.legend(handles=handles, fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     figure.suptitle(f"Stationary points for n = {n_features}: which geometry is best at which p", fontsize=11)
     return figure

@@ -45,9 +45,9 @@ def solve(
     losses: Float[Tensor, "instance feature"],
     gradients: tuple[Float[Tensor, "instance hidden feature"], Float[Tensor, "instance feature"]] | None,
 ) -> None:
-    """Write what `objective.losses_and_gradients` returns into contiguous tensors of W's type and the right shapes.
+    """Write what `losses_and_gradients` returns into contiguous tensors of W's type and the right shapes.
 
-    The library believes what it is told: `objective.py` has checked every shape.
+    The library believes what it is told: `loss_and_gradient.py` has checked every shape.
     """
     built = library()
     assert built is not None

@@ -10,9 +10,6 @@ CACHE_ENTRIES = 2**18  # of x' at a time: 1 MiB of float32, so that temporaries 
 DEVICE_ENTRIES = 2**26  # the same on a device with memory of its own, which needs large operations
 
 
-# Without the fused implementation.
-
-
 def in_closed_form(
     W: Tensor, b: Tensor, x: Tensor, weights: Tensor | None, importance: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:

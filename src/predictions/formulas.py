@@ -6,9 +6,9 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from src.figures.elements import png
+from src.figures.elements import write_figure
 from src.figures.theory import loss_change_figure
-from src.runs.folder import CRITICAL_POINTS, LOSS_CHANGE, LOSS_CHANGE_PICTURE, write_rows, write_whole
+from src.runs.folder import CRITICAL_POINTS, LOSS_CHANGE, LOSS_CHANGE_PICTURE, write_rows
 from src.theory.critical_points import (
     MAX_VERTICES,
     CriticalPoint,
@@ -74,7 +74,7 @@ def theory(out: Path, console: Console) -> None:
         ]
     console.print(losses)
     write_rows(out / CRITICAL_POINTS, points)
-    write_whole(out / LOSS_CHANGE_PICTURE, png(loss_change_figure()))
+    write_figure(out / LOSS_CHANGE_PICTURE, loss_change_figure())
     console.print(f"tables and picture: {out}", soft_wrap=True)
 
 

@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from src.figures.elements import png
+from src.figures.elements import write_figure
 from src.figures.theory import phase_figure
 from src.predictions.formulas import plain_table
-from src.runs.folder import CROSSINGS, PHASES, PHASES_PICTURE, write_rows, write_whole
+from src.runs.folder import CROSSINGS, PHASES, PHASES_PICTURE, write_rows
 from src.theory.branches import STARTS, Branch, follow, probabilities
 from src.theory.crossings import Crossing, crossings
 from src.theory.spectra import MINIMUM
@@ -51,7 +51,7 @@ def phases(out: Path, console: Console, n_features: int, low: float, high: float
         write_rows(out / CROSSINGS, [vars(change) for change in changes])
     else:
         (out / CROSSINGS).unlink(missing_ok=True)  # of an earlier grid
-    write_whole(out / PHASES_PICTURE, png(phase_figure(branches, changes, grid, n_features)))
+    write_figure(out / PHASES_PICTURE, phase_figure(branches, changes, grid, n_features))
     console.print(phase_table(branches, changes, grid, n_features))
     for change in changes:
         where = "between two points of the grid" if math.isnan(change.p) else f"p = {change.p:.4g}"

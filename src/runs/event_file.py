@@ -14,17 +14,20 @@ from tensorboard.compat.proto.event_pb2 import Event
 class EventFile:
     """A new file of TensorBoard events in a folder, each with its length and checksums.
 
+    Args:
+        began: the time of the first event, which says nothing more than that the run began; by default now.
+
     TensorBoard's own writer computes the checksums in Python, a byte in about 0.1 µs, in a thread for each file: beside
     a small model's steps that is much.
     """
 
     _count = itertools.count()
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, began: float | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}.{os.getpid()}.{next(self._count)}"
         self._file = (folder / name).open("wb")
-        self.add(Event(wall_time=time.time(), file_version="brain.Event:2"))
+        self.add(Event(wall_time=time.time() if began is None else began, file_version="brain.Event:2"))
 
     def add(self, event: Event) -> None:
         data = event.SerializeToString()

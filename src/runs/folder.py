@@ -5,7 +5,9 @@ events.out.tfevents.*     TensorBoard; feature i's curves are in the sub-run `fe
 checkpoints/last.ckpt     the latest state to resume from
 trajectory.safetensors    what was recorded along the way
 census.csv                one row an instance: what it ended in
-polygons.png              the last polygon snapshot
+polygons.png, .svg        the last polygon snapshot; every picture is there twice, as PNG and as SVG
+curves.png, .svg          norms, gradient norms, losses and learned features of the followed instances, by step
+formation.svg             an animation: their polygons form
 examples.png              the same of a finite training set's hidden vectors
 stored.safetensors        W and the examples' hidden vectors, with how much of the space each has to itself
 shares.csv, shares.png    how many instances had which geometry at which step
@@ -48,6 +50,7 @@ from src.errors import ConfigError
 CENSUS = "census.csv"
 CHECKPOINT = "checkpoints/last.ckpt"
 POLYGONS, EXAMPLES = "polygons.png", "examples.png"
+CURVES, FORMATION = "curves.png", "formation.svg"
 STORED = "stored.safetensors"
 REGIMES, REGIMES_PICTURE = "regimes.csv", "regimes.png"
 SHARES, SHARES_PICTURE = "shares.csv", "shares.png"

@@ -21,7 +21,15 @@ MOVED = {
     **{old: f"src.model.ReLUOutputModel with model.start: {new}" for old, (new, _) in STARTS.items()},
 }
 
+TRAINING = ("callbacks.patching.PatchColumns",)
 RENAMED = {
+    **{
+        f"Option '{name}' is not accepted": (
+            f"{name} is an argument of the start: --model.start {new.rpartition('.')[2]} --model.start.{name}."
+        )
+        for new, names in STARTS.values()
+        for name in names
+    },
     "Option 'every_n_steps' is not accepted": (
         "every_n_steps of a callback is now n_records, how often it records in a whole run; in place of an older run's "
         "config.yaml, name the experiment's own, such as configs/hexagon.yaml."
@@ -46,6 +54,13 @@ def as_today(settings: dict[str, Any]) -> dict[str, Any]:
     if start is not None:
         today.update({"model.class_path": "src.model.ReLUOutputModel", "model.init_args.start.class_path": start})
     return {key: MOVED.get(value, value) if isinstance(value, str) else value for key, value in today.items()}
+
+
+def that_train(callbacks: Any) -> Any:
+    """Of the settings of callbacks those that change what a run ends in: this project's own record and show."""
+    if not isinstance(callbacks, list):
+        return callbacks
+    return [own for own in callbacks if own["class_path"] in TRAINING or not own["class_path"].startswith("callbacks.")]
 
 
 def states_as_today(states: dict[str, Any]) -> dict[str, Any]:

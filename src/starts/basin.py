@@ -1,6 +1,7 @@
 """One seed many times over, one column of its W starting at each point of a grid of the plane."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -51,9 +52,9 @@ class Basin(Start):
         W[:, :, self.column] = torch.stack([self.x, self.y], dim=1)
         return W
 
-    def names(self, seeds: Any) -> list[str]:
+    def names(self, seeds: Sequence[int]) -> list[str]:
         points = zip(seeds, self.x.tolist(), self.y.tolist(), strict=True)
         return [f"seed {seed}, column {self.column} at ({x:.2f}, {y:.2f})" for seed, x, y in points]
 
-    def columns(self) -> dict[str, list[Any]]:
+    def census_columns(self) -> dict[str, list[Any]]:
         return {"x": self.x.tolist(), "y": self.y.tolist()}

@@ -1,5 +1,6 @@
 """Every pentagon of a census with one column of its initial W changed, in several ways: the arms of an experiment."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -82,14 +83,14 @@ class PatchingArms(Start):
             own[:, patch.column] = _changed(own[:, patch.column], patch, model, generator)
         return W
 
-    def names(self, seeds: Any) -> list[str]:
+    def names(self, seeds: Sequence[int]) -> list[str]:
         return [
             f"seed {patch.seed}, column {patch.column} {patch.arm}"
             + (f" {patch.donor}" if patch.donor is not None else "")
             for patch in self.patches
         ]
 
-    def columns(self) -> dict[str, list[Any]]:
+    def census_columns(self) -> dict[str, list[Any]]:
         return {name: [getattr(patch, name) for patch in self.patches] for name in ("arm", "column", "donor")}
 
 

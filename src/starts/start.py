@@ -48,7 +48,7 @@ class Start:
         """What each instance is called."""
         return [f"seed {seed}" for seed in seeds]
 
-    def columns(self) -> dict[str, list[Any]]:
+    def census_columns(self) -> dict[str, list[Any]]:
         """What else the census should say of each instance, by the name of its column."""
         return {}
 

@@ -18,7 +18,7 @@ import yaml
 from src import cli
 from src.errors import ConfigError, require
 from src.runs.folder import CENSUS, CHECKPOINT, FINISHED, flat_settings, read_rows, read_settings
-from src.runs.moved import as_today
+from src.runs.moved import as_today, that_train
 from src.training.schedules import WarmupCosine
 
 LONGEST_NAME = 100  # characters of a folder
@@ -79,7 +79,9 @@ class Cell:
     def refuse_another_run(self) -> None:
         """Raise a `ConfigError` if the folder holds a run with other settings."""
         old, new = as_today(read_settings(self.folder)), flat_settings(self.config)
-        for key in sorted(old.keys() | new.keys()) if old else []:
+        for settings in (old, new):
+            settings["trainer.callbacks"] = that_train(settings.get("trainer.callbacks"))
+        for key in sorted(old.keys() | new.keys()) if len(old) > 1 else []:
             if key not in PLACE and old.get(key) != new.get(key):
                 found_it = f"a folder where {self.folder.relative_to(self.folder.parents[1])} has {key} {old.get(key)}"
                 raise ConfigError(f"--out is {found_it}; it must be another, or {key} {old.get(key)}.")

@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from src.figures.elements import png
+from src.figures.elements import write_figure
 from src.figures.rates import rate_grid_figure, rates_figure
 from src.figures.regimes import regimes_figure
 from src.results.geometries import agreement_rows, geometry_rows, geometry_table
@@ -23,7 +23,6 @@ from src.runs.folder import (
     STORED,
     read_rows,
     write_rows,
-    write_whole,
 )
 from src.sweep.cells import Cell, shortened
 
@@ -60,7 +59,7 @@ def report(out: Path, cells: Sequence[Cell], console: Console) -> None:
     censuses = merge(out, cells)
     if not censuses:
         return
-    write_whole(out / RATES_PICTURE, png(_picture(cells, censuses)))
+    write_figure(out / RATES_PICTURE, _picture(cells, censuses))
     agreement = agreement_of(cells, censuses)
     if agreement:
         write_rows(out / AGREEMENT, agreement)
@@ -102,7 +101,7 @@ def report_regimes(out: Path, others: str, regimes: Sequence[Regime], console: C
     table, picture = (out / f"{others} {name}".strip() for name in (REGIMES, REGIMES_PICTURE))
     rows = regime_rows(regimes)
     write_rows(table, rows)
-    write_whole(picture, png(regimes_figure(regimes, others)))
+    write_figure(picture, regimes_figure(regimes, others))
     console.print(regime_table(rows))
     console.print(f"regimes: {table}   picture: {picture}", markup=False, soft_wrap=True)
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from inspect import Parameter, signature
 from typing import Any, NamedTuple
 
+import torch
 from jaxtyping import Float
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
@@ -26,7 +27,7 @@ class Repeated(NamedTuple):
 Block = Tensor | Chunk | Sequence[Tensor] | Repeated
 
 
-def batches_of(block: Block, n_features: int) -> tuple[Sequence[Tensor] | Tensor, Tensor | None]:
+def batches_of(block: Block, n_features: int, dtype: torch.dtype) -> tuple[Sequence[Tensor] | Tensor, Tensor | None]:
     """The batch of each step, and the weights of the examples where they have some.
 
     Raises:
@@ -36,7 +37,7 @@ def batches_of(block: Block, n_features: int) -> tuple[Sequence[Tensor] | Tensor
         return [block.x] * block.n_steps, None
     if isinstance(block, Chunk):
         return block.x, block.weights
-    batches = [block] if isinstance(block, Tensor) and block.dim() == 2 else block  # of a plain DataLoader
+    batches = [block.to(dtype)] if isinstance(block, Tensor) and block.dim() == 2 else block  # of a plain DataLoader
     parts = [batches] if isinstance(batches, Tensor) else list(batches)
     if not all(isinstance(x, Tensor) and x.dim() >= 2 and x.shape[-1] == n_features for x in parts):
         kinds = [" x ".join(map(str, x.shape)) if isinstance(x, Tensor) else type(x).__name__ for x in parts]
@@ -59,14 +60,22 @@ def train_block(stack: Any, block: Block) -> Float[Tensor, "step instance featur
     progress = stack.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
     argument = signature(optimizer.optimizer.step).parameters.get("closure")
     needs_closure = argument is not None and argument.default is Parameter.empty
-    set_gradients = stack.objective.set_gradients
-    batches, weights = batches_of(block, stack.n_features)
+    norms = list(stack.gradient_norms.values())
+    batches, weights = batches_of(block, stack.n_features, stack.W.dtype)
     feature_losses = stack.b.new_empty(len(batches), *stack.b.shape)
+
+    def set_gradients(x: Tensor, out: Tensor | None) -> Tensor:
+        losses: Tensor = stack.objective.set_gradients(x, out, weights)
+        if out is not None and stack.W.grad is not None:
+            for of in norms:
+                of.add(stack.W.grad)
+        return losses
+
     for k, (x, losses) in enumerate(zip(batches, feature_losses, strict=True)):
         first_only = iter([losses])  # an optimizer may evaluate again, at other weights
 
         def closure(x: Tensor = x, out: Iterator[Tensor] = first_only) -> Tensor:
-            return set_gradients(x, next(out, None), weights).mean(dim=-1).sum()
+            return set_gradients(x, next(out, None)).mean(dim=-1).sum()
 
         if k == 0:
             optimizer.step(closure=closure)  # with Lightning's hooks, and counted by it
@@ -75,7 +84,7 @@ def train_block(stack: Any, block: Block) -> Float[Tensor, "step instance featur
             if needs_closure:
                 optimizer.optimizer.step(closure=closure)  # type: ignore[arg-type]
             else:
-                set_gradients(x, losses, weights)
+                set_gradients(x, losses)
                 optimizer.optimizer.step()
             progress.increment_completed()
         if schedulers is not None:

@@ -15,7 +15,8 @@ def describe_run(stack: Any, checkpoint: dict[str, Any]) -> None:
     """Write into a checkpoint what the run was made from: its optimizer, and the arguments that make the model anew."""
     checkpoint["optimizer"] = type(stack.trainer.optimizers[0]).__name__
     checkpoint["lr_scheduler"] = [type(own.scheduler).__name__ for own in stack.trainer.lr_scheduler_configs]
-    checkpoint[HYPER_PARAMETERS] = {**arguments_of(stack), "seeds": list(stack.seeds)}
+    of_the_users = {name: value for name, value in checkpoint.get(HYPER_PARAMETERS, {}).items() if _is_plain(value)}
+    checkpoint[HYPER_PARAMETERS] = {**of_the_users, **arguments_of(stack), "seeds": list(stack.seeds)}
     checkpoint["instance_names"] = list(stack.instance_names)
     checkpoint["instance_columns"] = stack.instance_columns
 

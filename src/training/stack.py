@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 from torch.optim import Optimizer
@@ -22,6 +23,7 @@ from src.runs.moved import states_as_today
 from src.starts.start import Start
 from src.training import resuming
 from src.training.block import Block, train_block
+from src.training.gradient_norms import GradientNorms, MeanGradientNorm
 from src.training.optimizers import make_optimizer, make_scheduler, refuse_coupling
 from src.training.schedules import WarmupCosine
 from src.training.steps import count_block, count_steps
@@ -59,9 +61,10 @@ class Stack(LightningModule):
         self.n_instances = len(self.seeds)
         self.start = start
         self.instance_names = start.names(self.seeds)
-        self.instance_columns = start.columns()  # what else the census should say of each instance, by name
+        self.instance_columns = start.census_columns()  # what else the census should say of each instance, by name
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
+        self.gradient_norms: dict[tuple[int, ...] | None, GradientNorms] = {}  # summed at every step, for who asked
         self._recorded: tuple[tuple[int, ...], Tensor] | None = None
         self._recording_sample: Chunk | None = None
 
@@ -91,6 +94,14 @@ class Stack(LightningModule):
             self._recorded = (key, self.objective.losses(*self._recording_sample, instances))
         return self._recorded[1]
 
+    def mean_gradient_norm(self, instances: list[int] | None) -> MeanGradientNorm:
+        """What from now on knows the mean gradient norm of W's columns, or for None of each whole W, between records.
+
+        Every step then costs a norm more. Ask before training starts; whoever asks for the same shares the work.
+        """
+        key = None if instances is None else tuple(instances)
+        return MeanGradientNorm(self.gradient_norms.setdefault(key, GradientNorms(instances)))
+
     # Lightning's hooks.
 
     def make_optimizers(self) -> tuple[Optimizer, list[LRScheduler]]:
@@ -106,11 +117,17 @@ class Stack(LightningModule):
     def refuse_trainer(trainer: Trainer) -> None:
         """Raise a `ConfigError` if these models cannot be trained with the trainer's settings."""
         require(trainer.max_steps >= 1, "trainer.max_steps", trainer.max_steps, "at least 1")
+        stops = [callback for callback in trainer.callbacks if isinstance(callback, EarlyStopping)]  # type: ignore[attr-defined]
+        interval = trainer.val_check_interval
+        steps = "a number of optimizer steps, for EarlyStopping"
+        require(not stops or isinstance(interval, int), "trainer.val_check_interval", interval, steps)
         allowed = "32-true or 64-true"
         require(not trainer.precision.endswith("-mixed"), "trainer.precision", trainer.precision, allowed)
 
     def on_fit_start(self) -> None:
         self.refuse_trainer(self.trainer)
+        n_features = getattr(self.trainer.datamodule, "n_features", self.n_features)  # type: ignore[attr-defined]
+        require(n_features == self.n_features, "model.n_features", self.n_features, f"{n_features}, as the data's")
         self._recorded = self._recording_sample = None
 
     def on_train_start(self) -> None:
@@ -122,16 +139,21 @@ class Stack(LightningModule):
     def training_step(self, block: Block, batch_idx: int) -> dict[str, Tensor]:
         """One optimizer step for each batch of the block; `feature_losses` [step, instance, feature] of each."""
         feature_losses = train_block(self, block)
-        count_block(self.trainer, len(feature_losses))
+        count_block(self.trainer)
         return {"feature_losses": feature_losses}
 
     def validation_step(self, population: SupportSizes | Sample, batch_idx: int) -> None:
+        kind, allowed = type(population).__name__, "a data module's `population`, of which the loss is taken"
+        require(isinstance(population, SupportSizes | Sample), "what is validated on", kind, allowed)
         value = self.losses_over(population)
         logged = {"val_loss": value.loss.mean(), "val_loss_error": value.error.mean()}
         self.log_dict(logged, on_epoch=True, batch_size=1)
 
     def test_step(self, population: SupportSizes | Sample, batch_idx: int) -> None:
         """Nothing: what `test` finds out is a callback's."""
+
+    def teardown(self, stage: str) -> None:
+        self.gradient_norms.clear()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         resuming.describe_run(self, checkpoint)

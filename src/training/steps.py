@@ -22,9 +22,9 @@ def count_steps(trainer: Trainer) -> None:
         bar.__class__ = type(type(bar).__name__, (_InSteps, type(bar)), {})
 
 
-def count_block(trainer: Trainer, n_steps: int) -> None:
-    """Tell Lightning's loop, which counts a batch, that it was so many steps: the steps under which it logs."""
-    trainer.fit_loop.epoch_loop._batches_that_stepped += n_steps - 1
+def count_block(trainer: Trainer) -> None:
+    """Tell Lightning's loop, which is about to count a batch, under which step it logs."""
+    trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step - 1
 
 
 class _InSteps(ProgressBar):
