@@ -24,7 +24,13 @@ def test_the_end_of_a_run_shows_its_polygon_and_the_tensorboard_command(
     out, err = capsys.readouterr()
     assert err == ""
     assert re.search(r"seed 11: \w+, \d of 6 learned, Frobenius norm \d\.\d{3}, loss 0\.\d{8}\n", out)
-    assert re.search(r"tensorboard --logdir \S+version_0 --samples_per_plugin images=500", out.replace("\n", ""))
+    assert f"tensorboard --logdir {tmp_path} --samples_per_plugin images=500\n" in out
+    assert re.search(r"http://localhost:6006/\?runFilter=hexagon/version_0&smoothing=0&\S+#timeseries\n", out)
+    listed = re.search(r"pictures: (.*) in (\S+)\n", out)
+    assert listed is not None
+    pictures = listed[1].split(", ")
+    assert pictures == ["polygons.svg", "curves.svg", "formation.svg"]
+    assert all((Path(listed[2]) / name).read_text().rstrip().endswith("</svg>") for name in pictures)
     assert "step 120/120" in out
     assert "⠀" in out
 
@@ -117,7 +123,7 @@ def test_a_start_prints_nothing_that_a_user_cannot_act_on(tmp_path: Path) -> Non
     assert done.stderr == ""
     assert re.fullmatch(
         r"step 60/60 .*\nseed 11.*\n(.*[\u2800-\u28ff].*\n){11}\s*"
-        r"seed 11: .*\n.*loss of each feature.*\nsee it in TensorBoard.*\n",
+        r"seed 11: .*\n.*loss of each feature.*\npictures: .*\nsee it in TensorBoard.*\nand open there: .*\n",
         done.stdout,
     )
 

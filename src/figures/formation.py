@@ -78,7 +78,7 @@ def _panel(W: Float[Tensor, "record 2 feature"], learned: Tensor, x: float, y: f
     return parts
 
 
-def _time_axis(steps: Sequence[int], width: float, y: float) -> list[str]:
+def _time_axis(steps: Sequence[int], width: int, y: int) -> list[str]:
     """A line with the step of each quarter of the records, and a dot that runs along it."""
     left, right = 24.0, width - 24.0
     places = [left + (right - left) * k / max(1, len(steps) - 1) for k in range(len(steps))]

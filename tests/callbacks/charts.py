@@ -13,9 +13,9 @@ def scalars(folder: Path) -> dict[str, dict[int, float]]:
 
 
 def images(run: Path, tag: str) -> list[bytes]:
-    events = EventAccumulator(str(run / "overall"), size_guidance={IMAGES: 0})
+    events = EventAccumulator(str(run), size_guidance={IMAGES: 0})
     events.Reload()
-    return [event.encoded_image_string for event in events.Images(tag)]
+    return [event.encoded_image_string for event in events.Images(f"pictures/{tag}")]
 
 
 def histograms(folder: Path) -> dict[str, dict[int, Any]]:

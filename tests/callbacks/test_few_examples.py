@@ -32,7 +32,7 @@ def regime(tmp_path_factory: pytest.TempPathFactory) -> Path:
 )
 @pytest.mark.parametrize("instance", [0, 1])
 def test_many_values_are_logged_as_a_distribution(regime: Path, chart: str, n_values: int, instance: int) -> None:
-    points = histograms(regime / "overall")[f"{chart}/instance_{instance}"]
+    points = histograms(regime)[f"{chart}/seed {instance}"]
     assert sorted(points) == list(range(0, 111, 10))  # of 110 steps 50 records: one at every block of ten
     assert all(sum(point.bucket) == n_values for point in points.values())
     assert not [path for path in regime.iterdir() if path.name.startswith("feature_")]
@@ -49,7 +49,7 @@ def test_the_dimensionality_chart_has_the_numbers_of_the_stored_vectors(regime: 
         ("median_example", stored["example_dimensionality"][1].median()),
         ("hidden_over_examples", 0.1),
     ):
-        assert scalars(regime / line)["dimensionality/instance_1"][110] == pytest.approx(float(value), rel=1e-5)
+        assert scalars(regime / line)["dimensionality/seed 1"][110] == pytest.approx(float(value), rel=1e-5)
 
 
 def test_the_stored_weights_are_those_of_the_checkpoint(regime: Path) -> None:
@@ -58,7 +58,7 @@ def test_the_stored_weights_are_those_of_the_checkpoint(regime: Path) -> None:
 
 
 def test_the_training_loss_is_a_line_beside_the_held_out_one(regime: Path) -> None:
-    training, held_out = (scalars(regime / line)["loss/instance_1"] for line in ("training", "overall"))
+    training, held_out = (scalars(regime / line)["loss/seed 1"] for line in ("training", ""))
     assert sorted(training) == list(range(10, 111, 10))  # after the block that began at the recorded step
     assert training[110] < held_out[110]
     row = read_census(regime)[1]
@@ -68,8 +68,8 @@ def test_the_training_loss_is_a_line_beside_the_held_out_one(regime: Path) -> No
 
 
 def test_snapshots_show_the_examples_beside_the_features(regime: Path) -> None:
-    events = EventAccumulator(str(regime / "overall"), size_guidance={IMAGES: 0}).Reload()
-    pictures = events.Images("examples")
+    events = EventAccumulator(str(regime), size_guidance={IMAGES: 0}).Reload()
+    pictures = events.Images("pictures/examples")
     assert (pictures[0].step, pictures[-1].step) == (0, 110)
     assert pictures[-1].encoded_image_string == (regime / EXAMPLES).read_bytes()
     assert pictures[-1].encoded_image_string != (regime / POLYGONS).read_bytes()
@@ -84,6 +84,6 @@ def test_without_a_finite_set_only_features_have_a_dimensionality(tmp_path: Path
     callbacks = '[{"class_path": "callbacks.dimensionality.Dimensionalities"}]'
     assert run_cli(tmp_path, f"--trainer.callbacks={callbacks}", max_steps=60) == 0
     run = run_of(tmp_path)
-    lines = [scalars(run / f"feature_{i}")["feature_dimensionality/instance_0"] for i in range(6)]
+    lines = [scalars(run / f"feature_{i}")["feature_dimensionality/seed 11"] for i in range(6)]
     assert all(sorted(line) == [0, 50, 60] for line in lines)
     assert not (run / STORED).exists()

@@ -24,7 +24,7 @@ def test_the_exemplars_and_the_gallery_are_drawn_of_the_right_instances(
     drawn: dict[str, Any] = {}
     monkeypatch.setattr("callbacks.gallery.polygon_figure", lambda W, names, step: drawn.update(W=W, names=names))
     monkeypatch.setattr("callbacks.gallery.gallery_figure", lambda W, names: drawn.update(all=W, geometries=names))
-    monkeypatch.setattr("callbacks.gallery.png", lambda figure: b"")
+    monkeypatch.setattr("callbacks.gallery.add_figure", lambda trainer, name, figure: None)
     model = ReLUOutputModel(6, n_instances=4)
     model.W.data = torch.stack([PENTAGON_WITHOUT_1, 1.1 * HEXAGON, 1.2 * PENTAGON_WITHOUT_4, 1.3 * PENTAGON_WITHOUT_1])
     Gallery().on_train_end(Trainer(logger=False, default_root_dir=tmp_path), model)

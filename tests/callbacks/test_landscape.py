@@ -49,7 +49,7 @@ def test_the_certificates_join_the_run_that_the_checkpoint_is_from(
     assert [path.name for path in trained.parent.iterdir()] == [trained.name]
     assert (trained / CONFIG).read_bytes() == before
     assert str(trained / LANDSCAPE) in capsys.readouterr().out.replace("\n", "")
-    events = EventAccumulator(str(trained / "overall"), size_guidance={TENSORS: 0}).Reload()
+    events = EventAccumulator(str(trained), size_guidance={TENSORS: 0}).Reload()
     (text,) = events.Tensors("landscape/text_summary")
     assert b"| geometry | verdict |" in text.tensor_proto.string_val[0]
 

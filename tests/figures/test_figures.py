@@ -51,7 +51,8 @@ def test_panels_say_how_many_features_are_learned() -> None:
     figure = polygon_figure(torch.stack([WITH_STUB, WITH_STUB]), ["one", "two"], 1234)
     caption = f"5 of 6 learned, norm {WITH_STUB.norm():.2f}"
     texts = [text.get_text() for text in figure.texts]
-    assert texts == ["one\npentagon", caption, "two\npentagon", caption, "step 1,234"]
+    each = ["length 1", "{}\npentagon", caption]
+    assert texts == [*(text.format(name) for name in ("one", "two") for text in each), "step 1,234"]
     assert figure.get_suptitle() == "step 1,234"
 
 
@@ -139,8 +140,11 @@ def test_a_basin_has_its_bottom_row_first_and_the_other_columns_over_it() -> Non
     for row in (0, 1):
         for column in (0, 1):
             assert tuple(pixels[row, column]) == pytest.approx(to_rgb(outcome_color(names[row][column])))
-    assert sorted(text.get_text() for text in axes.texts) == ["0", "2", "3", "4", "5"]
-    for text in axes.texts:
+    without, *numbers = axes.texts
+    assert without.get_text() == "without 3"
+    assert without.get_position() == pytest.approx((-1, 1))  # the middle of its one point
+    assert sorted(text.get_text() for text in numbers) == ["0", "2", "3", "4", "5"]
+    for text in numbers:
         assert text.get_position() == pytest.approx(WITH_STUB[:, int(text.get_text())].tolist())
     (star,) = [line for line in axes.get_lines() if line.get_marker() == "*"]
     assert [star.get_xdata()[0], star.get_ydata()[0]] == pytest.approx(WITH_STUB[:, 1].tolist())  # type: ignore[index]
