@@ -75,6 +75,6 @@ class Census(Callback):
         if trainer.state.fn == "fit":
             module = trainer.datamodule  # type: ignore[attr-defined]
             own = {name: getattr(module, name, None) for name in signature(type(module)).parameters}
-            data = {**vars(getattr(module, "distribution", object)), **own}
+            data = {**own, **vars(getattr(module, "distribution", object()))}
             settings = settings_of(model, trainer.optimizers[0], data, trainer.max_steps)
             charts_of(trainer).add_run(settings, outcome_of(rows), trainer.global_step)

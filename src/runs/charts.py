@@ -19,7 +19,7 @@ from lightning import Trainer
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from PIL import Image
 from tensorboard.compat.proto.event_pb2 import Event
-from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.compat.proto.summary_pb2 import DataClass, Summary
 from torch import Tensor
 from torch.utils.tensorboard.summary import histogram, hparams, text
 
@@ -29,7 +29,13 @@ from src.runs.event_file import EventFile
 OVERALL = ""  # the line of what belongs to no single feature: the run itself
 N_LINES = 16  # features that are charted one by one; each has files of its own
 N_BINS = 100  # of a histogram
+N_SHOWN = 5  # settings in TensorBoard's HPARAMS, until more are chosen
 SPREAD = {"lowest_5_percent": 0.05, OVERALL: 0.5, "highest_5_percent": 0.95}  # lines, and their quantiles
+PLUGINS = {
+    "simple_value": ("scalars", DataClass.DATA_CLASS_SCALAR),
+    "image": ("images", DataClass.DATA_CLASS_BLOB_SEQUENCE),
+    "histo": ("histograms", DataClass.DATA_CLASS_TENSOR),
+}  # by the kind of a value
 FLUSH_SECONDS = 5  # how often files are brought up to date; a step's points come with the next step's
 
 
@@ -71,7 +77,7 @@ class Charts:
 
     def add_png(self, chart: str, png: bytes, step: int) -> None:
         """Add a picture; TensorBoard gives it a step slider."""
-        tag = f"pictures/{chart}"
+        tag = f"Pictures/{chart}"
         self._add(OVERALL, Summary.Value(tag=tag, image=Summary.Image(encoded_image_string=png)), step)
         for logger in self.loggers:
             if hasattr(logger, "log_image"):
@@ -83,8 +89,12 @@ class Charts:
             self._add(OVERALL, value, step)
 
     def add_run(self, settings: Mapping[str, Any], outcome: Mapping[str, float], step: int) -> None:
-        """Add a row to TensorBoard's HPARAMS; other loggers get the settings as hyperparameters."""
-        for part in hparams(dict(settings), dict(outcome)):  # type: ignore[no-untyped-call]
+        """Add a row to TensorBoard's HPARAMS; other loggers get the settings as hyperparameters.
+
+        TensorBoard shows the first five settings by name: those that come first here are numbered.
+        """
+        numbered = {f"{k} {name}" if k <= N_SHOWN else name: settings[name] for k, name in enumerate(settings, 1)}
+        for part in hparams(numbered, dict(outcome)):  # type: ignore[no-untyped-call]
             for value in part.value:
                 self._add(OVERALL, value, step)
         for name, number in outcome.items():
@@ -99,7 +109,7 @@ class Charts:
         self.tags[value.tag] = None
         if (line, value.tag) not in self._described:
             self._described.add((line, value.tag))
-            value.metadata.summary_description = description(value.tag)
+            _describe(value)
         self._values.setdefault(line, []).append(value)
 
     def _write(self) -> None:
@@ -123,6 +133,14 @@ class Charts:
         for file in self._files.values():
             file.close()
         self._files.clear()
+
+
+def _describe(value: Summary.Value) -> None:
+    """Put a chart's description where TensorBoard looks for it: beside the name of what shows it."""
+    value.metadata.summary_description = description(value.tag)
+    kind = value.WhichOneof("value")
+    if kind in PLUGINS and not value.metadata.plugin_data.plugin_name:
+        value.metadata.plugin_data.plugin_name, value.metadata.data_class = PLUGINS[kind]
 
 
 def _began(line: str) -> float | None:

@@ -20,14 +20,14 @@ DESCRIPTIONS = {
     f"batches trained on. Figures 10 and 12 {POST}.",
     "n_learned": f"How many features have a direction of their own. Figures 10 and 12 {POST}.",
     "outcome": "What the run ended in, as the HPARAMS tab shows it.",
-    "pictures/polygons": "Columns of W as spokes, those that are learned joined in the order of their angles, over the "
+    "Pictures/polygons": "Columns of W as spokes, those that are learned joined in the order of their angles, over the "
     "unit circle. Feature i has the colour of its curves. Move the slider to see them form.",
-    "pictures/examples": "Hidden vectors of the training examples, drawn as the polygons are.",
-    "pictures/exemplars": "The typical instance of each geometry: that of median norm.",
-    "pictures/gallery": "Many instances, each turned so that its longest column points up, in its geometry's colour.",
-    "pictures/shares": "How many instances have which geometry at which step, with 95 % Wilson intervals.",
-    "pictures/basin": "What each initial value of one column led to.",
-    "pictures/patching": "What patched columns led to, arm by arm, with 95 % Wilson intervals.",
+    "Pictures/examples": "Hidden vectors of the training examples, drawn as the polygons are.",
+    "Pictures/exemplars": "The typical instance of each geometry: that of median norm.",
+    "Pictures/gallery": "Many instances, each turned so that its longest column points up, in its geometry's colour.",
+    "Pictures/shares": "How many instances have which geometry at which step, with 95 % Wilson intervals.",
+    "Pictures/basin": "What each initial value of one column led to.",
+    "Pictures/patching": "What patched columns led to, arm by arm, with 95 % Wilson intervals.",
 }
 
 

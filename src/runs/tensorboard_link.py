@@ -14,7 +14,7 @@ from src.runs.charts import charts_of
 from src.runs.folder import run_folder
 
 CHARTS = ("geometry_share", "frobenius_norm", "gradient_norm", "feature_loss", "loss", "n_learned")
-PICTURE = "pictures/polygons"
+PICTURE = "Pictures/polygons"
 # A colour a line, and the run's own; limits and quantiles are grey.
 COLORS = r"regex:{version}((?!.*(?:sqrt_5|percent)).*)$"
 

@@ -15,7 +15,7 @@ def scalars(folder: Path) -> dict[str, dict[int, float]]:
 def images(run: Path, tag: str) -> list[bytes]:
     events = EventAccumulator(str(run), size_guidance={IMAGES: 0})
     events.Reload()
-    return [event.encoded_image_string for event in events.Images(f"pictures/{tag}")]
+    return [event.encoded_image_string for event in events.Images(f"Pictures/{tag}")]
 
 
 def histograms(folder: Path) -> dict[str, dict[int, Any]]:

@@ -65,7 +65,7 @@ def test_the_line_beside_the_frobenius_norm_is_five_unit_vectors(run: Path) -> N
 def test_snapshots_show_the_first_and_the_last_step(run: Path) -> None:
     events = EventAccumulator(str(run), size_guidance={IMAGES: 0})
     events.Reload()
-    pictures = events.Images("pictures/polygons")
+    pictures = events.Images("Pictures/polygons")
     assert pictures[0].step == 0
     assert pictures[-1].step == 120
     assert pictures[-1].encoded_image_string == (run / POLYGONS).read_bytes()
@@ -85,7 +85,7 @@ def test_hyperparameters_hold_the_outcome(run: Path) -> None:
     assert outcome["outcome/lowest_loss"] == pytest.approx(min(float(row["loss"]) for row in census))
     (start,) = [v for k, v in events.summary_metadata.items() if k == "_hparams_/session_start_info"]
     content = start.plugin_data.content
-    settings = (b"optimizer", b"AdamW", b"lr", b"n_features", b"p", b"seeds", b"0, 11, 0")
+    settings = (b"1 optimizer", b"AdamW", b"2 lr", b"3 n_features", b"4 p", b"5 seeds", b"0, 11, 0")
     assert all(setting in content for setting in settings)
 
 

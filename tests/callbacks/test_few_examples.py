@@ -69,7 +69,7 @@ def test_the_training_loss_is_a_line_beside_the_held_out_one(regime: Path) -> No
 
 def test_snapshots_show_the_examples_beside_the_features(regime: Path) -> None:
     events = EventAccumulator(str(regime), size_guidance={IMAGES: 0}).Reload()
-    pictures = events.Images("pictures/examples")
+    pictures = events.Images("Pictures/examples")
     assert (pictures[0].step, pictures[-1].step) == (0, 110)
     assert pictures[-1].encoded_image_string == (regime / EXAMPLES).read_bytes()
     assert pictures[-1].encoded_image_string != (regime / POLYGONS).read_bytes()
