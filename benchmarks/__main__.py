@@ -19,6 +19,7 @@ import torch
 from benchmarks.contenders import BATCH, CONTENDERS, N_FEATURES, N_HIDDEN, PROBABILITY
 from src.cli import PARALLEL_FROM
 from src.objective import build
+from src.results.rates import counted
 
 SIZES = (1, 64, 1024, 4096, 16384)
 ROUNDS = 3
@@ -120,7 +121,7 @@ def print_table(results: dict[tuple[str, int], list[Result]]) -> None:
         if name == FIT:
             pairs = zip(results[FIT, size], results[BARE, size], strict=True)
             shares = [100 * of_fit["rate"] / of_bare["rate"] for of_fit, of_bare in pairs]
-            print(f"fit at {size:,} instances keeps {span(shares)} % of the bare objective's rate")
+            print(f"fit at {counted(size, 'instance')} keeps {span(shares)} % of the bare objective's rate")
 
 
 def print_roofline(results: dict[tuple[str, int], list[Result]], peak_rate: list[float]) -> None:

@@ -4,16 +4,15 @@ from inspect import signature
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
-from rich.columns import Columns
-from rich.console import Console, Group
-from rich.text import Text
+from rich.console import Console
 
+from callbacks.progress import polygons
 from callbacks.recorder import N_FOLLOWED
 from src.data import FiniteFeatures
-from src.figures.terminal import polygon_text
 from src.geometry.polygons import find_polygons
 from src.model import ToyModel
 from src.results.census import census_rows, instance_line
+from src.results.examples import examples_text, of_examples
 from src.results.geometries import geometry_table
 from src.results.hyperparameters import outcome_of, settings_of
 from src.runs.charts import charts_of
@@ -39,7 +38,8 @@ class Census(Callback):
         unlearned_angle           their angles from the nearest learned column in degrees, in the same order
         geometry_count, _share, _share_low, _share_high
                                   how many of the census ended in this geometry, their share, and its interval
-        training_loss             only with a finite training set: the loss on it, mean over features
+        training_loss             only with a finite training set: the loss on it, mean over features, and
+        example_geometry          what its hidden vectors form, of up to 100 examples
     """
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -50,26 +50,25 @@ class Census(Callback):
             self._take(trainer, pl_module)  # type: ignore[arg-type]
 
     def _take(self, trainer: Trainer, model: ToyModel) -> None:
-        polygons = find_polygons(model.columns.cpu())
+        found = find_polygons(model.columns.cpu())
         data = trainer.datamodule  # type: ignore[attr-defined]
         losses = model.losses_over(data.population)
-        rows = census_rows(model, polygons, losses)
+        rows = census_rows(model, found, losses)
         if isinstance(data, FiniteFeatures) and data.n_examples is not None:
-            training_losses = model.objective.losses(data.examples.to(model.W)).mean(dim=1).tolist()
-            rows = [{**row, "training_loss": loss} for row, loss in zip(rows, training_losses, strict=True)]
+            rows = [{**row, **own} for row, own in zip(rows, of_examples(model, data.examples), strict=True)]
         write_rows(run_folder(trainer) / CENSUS, rows)
         self._log_hyperparameters(trainer, model, rows)
 
         console = Console()
         if len(rows) <= N_FOLLOWED:
             if model.n_hidden == 2 and console.encoding.lower().startswith("utf"):
-                columns = zip(rows, model.columns, strict=True)
-                pictures = [Group(Text(row["name"]), polygon_text(W)) for row, W in columns]
-                console.print(Columns(pictures, padding=(0, 1)))
+                console.print(polygons(model, len(rows)))
             for row, features in zip(rows, losses.feature_losses.tolist(), strict=True):
                 console.print(instance_line(row, model.n_features, features), soft_wrap=True)
         else:
             console.print(geometry_table({"": rows}))
+        if "training_loss" in rows[0]:
+            console.print(examples_text(rows, data.n_examples), soft_wrap=True, highlight=False)
 
     def _log_hyperparameters(self, trainer: Trainer, model: ToyModel, rows: list[dict[str, Any]]) -> None:
         if trainer.state.fn == "fit":

@@ -5,8 +5,9 @@ from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from callbacks.progress import TimeLeft
 from src.distributions.supports import MAX_FEATURES, SupportSizes
 from src.errors import require
 from src.geometry.polygons import find_polygons
@@ -72,9 +73,7 @@ class Landscape(Callback):
         charts.close()
 
     def _certify(self, model: ToyModel, population: SupportSizes, console: Console) -> Certificates:
-        bar = Progress(
-            TextColumn("certificates"), MofNCompleteColumn(), BarColumn(), TimeRemainingColumn(), console=console
-        )
+        bar = Progress(TextColumn("certificates"), MofNCompleteColumn(), BarColumn(), TimeLeft(), console=console)
         with bar:
             task = bar.add_task("", total=model.n_instances)
             W, b = model.W.detach().cpu(), model.b.detach().cpu()

@@ -1,19 +1,25 @@
 """The progress bar: step, speed, loss and the polygon of the moment."""
 
 from collections import Counter
+from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
+from rich.columns import Columns
+from rich.console import Console, Group, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.table import Column
 from rich.text import Text
 
+from src.figures.terminal import polygon_text
 from src.geometry.polygons import find_polygons
 from src.model import ToyModel
 from src.results.census import loss_text
 
-REFRESHES_PER_SECOND = 2
+REFRESHES_PER_SECOND = 4
+N_POLYGONS = 3  # drawn side by side while they form
 
 
 class _StepsPerSecond(ProgressColumn):
@@ -22,13 +28,37 @@ class _StepsPerSecond(ProgressColumn):
         return Text(f"{speed:,.0f} steps/s" if speed else "", style="progress.data.speed")
 
 
+class _Bar(Progress):
+    """A progress bar with a picture below it."""
+
+    picture: RenderableType | None = None
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield from super().get_renderables()
+        if self.picture is not None:
+            yield self.picture
+
+
+class TimeLeft(ProgressColumn):
+    """How long the rest takes if it goes on as since the start: known after the first part, however few there are."""
+
+    def render(self, task: Task) -> Text:
+        if not task.elapsed or not task.completed or task.total is None:
+            return Text("-:--:--", style="progress.remaining")
+        left = task.elapsed * (task.total - task.completed) / task.completed
+        return Text(f"{timedelta(seconds=round(left))} left", style="progress.remaining")
+
+
 class PolygonProgressBar(ProgressBar):
-    """A rich progress bar over optimizer steps; it looks at the model only when it is drawn anew."""
+    """A rich progress bar over optimizer steps, in a terminal with the polygons of the first three instances below it.
+
+    It looks at the model only when it is drawn anew, four times a second.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._enabled = True
-        self._progress: Progress | None = None
+        self._progress: _Bar | None = None
         self._next_look = 0.0
 
     def disable(self) -> None:
@@ -40,7 +70,7 @@ class PolygonProgressBar(ProgressBar):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not self._enabled:
             return
-        self._progress = Progress(
+        self._progress = _Bar(
             TextColumn("step", table_column=Column(no_wrap=True)),
             MofNCompleteColumn(table_column=Column(no_wrap=True)),
             BarColumn(bar_width=12, table_column=Column(min_width=4)),
@@ -63,6 +93,8 @@ class PolygonProgressBar(ProgressBar):
             return
         self._next_look = now + 1 / REFRESHES_PER_SECOND
         task = self._progress.task_ids[0]
+        if pl_module.n_hidden == 2 and can_draw(self._progress.console) and not is_last:
+            self._progress.picture = polygons(pl_module, N_POLYGONS)  # type: ignore[arg-type]
         self._progress.update(
             task,
             completed=trainer.global_step,
@@ -78,8 +110,20 @@ class PolygonProgressBar(ProgressBar):
 
     def _stop(self) -> None:
         if self._progress is not None:
+            self._progress.picture = None  # the summary has the last one
             self._progress.stop()
             self._progress = None
+
+
+def can_draw(console: Console) -> bool:
+    """Whether pictures of characters can be drawn over one another: in a terminal that has the characters."""
+    return console.is_terminal and console.encoding.lower().startswith("utf")
+
+
+def polygons(model: ToyModel, n_shown: int) -> Columns:
+    """The first instances' polygons, side by side, each below its name."""
+    shown = zip(model.instance_names[:n_shown], model.columns[:n_shown], strict=True)
+    return Columns([Group(Text(name), polygon_text(W)) for name, W in shown], padding=(0, 1))
 
 
 def _describe(model: ToyModel, feature_losses: Any) -> str:

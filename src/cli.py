@@ -9,6 +9,11 @@ import gc
 _was_enabled = gc.isenabled()
 gc.disable()  # what is imported here is never garbage, and looking for some would take a sixth of the time
 
+from src import waiting
+
+if __name__ == "__main__":
+    waiting.say("loading torch and Lightning")
+
 import io
 import logging
 import pickle
@@ -31,12 +36,14 @@ from rich.console import Console
 from src import data, variants  # noqa: F401 - what is imported can be named by its bare name
 from src.errors import ConfigError, NonFiniteError, require
 from src.model import ToyModel
+from src.objective import build
 from src.runs.folder import flat_settings, read_settings, run_of_checkpoint
 from src.runs.moved import as_today, where_now
 from src.runs.tensorboard_link import where_to_look
 
 if _was_enabled:
     gc.enable()
+waiting.clear()
 
 # Lines of a parser's message that say only what it was about to try.
 BOILERPLATE = '(Parser key "|Does not validate|Subtypes:|Errors:|Expected a <class .NoneType.>|Given value)'
@@ -149,12 +156,18 @@ class ToyCLI(LightningCLI):
                 shutil.rmtree(folder)
 
     def before_fit(self) -> None:
+        waiting.clear()
         # Nothing loaded until now is garbage: without it, the collector's full passes cost a tenth of a short run.
         gc.freeze()
         # Torch's threads gain nothing on small tensors, and lose a hundredfold where another process holds a core.
         entries = self.model.n_instances * self.model.n_features * getattr(self.datamodule, "batch_size", 1)
         if entries < PARALLEL_FROM or self.model.objective.has_threads:
             torch.set_num_threads(1)
+
+    def before_validate(self) -> None:
+        waiting.clear()
+
+    before_test = before_validate
 
     def after_fit(self) -> None:
         gc.unfreeze()
@@ -189,9 +202,11 @@ def command_line(args: list[str], cli: type[ToyCLI] = ToyCLI) -> ToyCLI:
 def main(args: list[str] | None = None, cli: type[ToyCLI] = ToyCLI) -> int:
     """Run the command line; return its exit status: 2 for a bad setting, 1 for a run that became non-finite."""
     quiet()
+    waiting.say("reading the configuration")
     try:
         command_line(sys.argv[1:] if args is None else args, cli)
     except (ConfigError, MisconfigurationException) as error:
+        waiting.clear()
         print(f"error: {error}", file=sys.stderr)
         return 2
     except NonFiniteError as error:
@@ -204,6 +219,8 @@ def main(args: list[str] | None = None, cli: type[ToyCLI] = ToyCLI) -> int:
 
 def quiet() -> None:
     """Keep from the terminal what it cannot show, and what a user cannot act on: tips and hardware notes."""
+    if sys.stderr.isatty():
+        build.meanwhile = Console(stderr=True).status
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without ± must not end a run

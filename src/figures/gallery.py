@@ -15,7 +15,7 @@ from src.figures.elements import legend_patch, styled
 from src.figures.palette import geometry_color
 from src.figures.polygons import FARTHEST
 from src.geometry.polygons import find_polygons
-from src.results.rates import rates
+from src.results.rates import counted, rates
 
 N_IN_GALLERY = 240
 GALLERY_COLUMNS = 24
@@ -55,7 +55,7 @@ def gallery_figure(W: Float[Tensor, "instance 2 feature"], names: Sequence[str])
     figure = Figure(figsize=(0.5 * GALLERY_COLUMNS, 0.5 * n_rows + 0.9), dpi=100)
     axes = figure.add_axes((0.01, 0.01, 0.98, 1 - 0.85 / figure.get_figheight()))
     draw_gallery(axes, W[order], [names[i] for i in order])
-    title = f"the first {shown:,} of {len(names):,} instances"
+    title = f"the first {shown:,} of {counted(len(names), 'instance')}"
     figure.suptitle(title, y=1 - 0.12 / figure.get_figheight(), fontsize=11)
     figure.legend(
         handles=[legend_patch(geometry_color(name), f"{name} {share}") for name, share in shares.items()],

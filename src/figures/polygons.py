@@ -21,6 +21,7 @@ from torch import Tensor
 from src.figures.elements import FAINT, INK, styled
 from src.figures.palette import feature_color
 from src.geometry.polygons import Polygons, find_polygons, longest
+from src.results.rates import counted
 
 PANEL_INCHES = 3.2  # a panel's width, and the height of its polygon
 PANEL_HEIGHT = 4.0  # with title and caption
@@ -140,7 +141,9 @@ def polygon_figure(
         title = f"{textwrap.fill(names[i], CHARACTERS)}\n{polygons.names[i]}"
         figure.text(x, y + PANEL_INCHES / 2, title, fontsize=11, ha="center", va="bottom", transform=inches)
         of_features = f"{n_learned} of {n_features} learned, norm {norm:.2f}"
-        caption = f"{n_learned} directions of {n_features:,} examples" if of_examples else of_features
+        caption = (
+            f"{counted(n_learned, 'direction')} of {counted(n_features, 'example')}" if of_examples else of_features
+        )
         figure.text(x, y - PANEL_INCHES / 2, caption, fontsize=10, ha="center", va="top", transform=inches)
     figure.suptitle(f"step {step:,}", fontsize=10, y=1 - 0.08 / figure.get_figheight())
     return figure

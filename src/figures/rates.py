@@ -13,7 +13,7 @@ from matplotlib.ticker import PercentFormatter
 
 from src.figures.elements import FAINT, INK, styled
 from src.figures.palette import geometry_color, geometry_dash, geometry_marker
-from src.results.rates import Rate, rate
+from src.results.rates import Rate, counted, rate
 
 N_CELLS = 60  # whose rates one picture shows
 N_PANELS = 4  # geometries that a grid of rates shows
@@ -53,7 +53,7 @@ def shares_figure(steps: Sequence[int], counts: Mapping[str, Sequence[int]], n_i
     figure = Figure(figsize=(9.5, 4), dpi=100, layout="constrained")
     axes = figure.subplots()
     draw_shares(axes, steps, counts, n_instances)
-    axes.set_title(f"geometry of {n_instances:,} instances while they train", fontsize=11)
+    axes.set_title(f"geometry of {counted(n_instances, 'instance')} by training step", fontsize=11)
     return figure
 
 
@@ -102,7 +102,7 @@ def rates_figure(outcomes: Mapping[str, Mapping[str, Rate]], title: str = "") ->
     """`draw_rates` of the first 60 cells."""
     shown = dict(itertools.islice(outcomes.items(), N_CELLS))
     if len(shown) < len(outcomes):
-        title = "\n".join(filter(None, [title, f"the first {len(shown)} of {len(outcomes)} cells"]))
+        title = "\n".join(filter(None, [title, f"the first {len(shown)} of {counted(len(outcomes), 'cell')}"]))
     n_lines = sum(map(len, shown.values())) + 0.4 * len(shown) + title.count("\n")
     figure = Figure(figsize=(9.5, (1.1 if title else 0.8) + 0.2 * n_lines), dpi=100, layout="constrained")
     axes = figure.subplots()

@@ -12,7 +12,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 SOURCES = Path(__file__).parent / "cpp"
 MAIN = SOURCES / "fused.cpp"
@@ -21,6 +23,17 @@ COMPILERS = ("c++", "g++", "clang++")
 MAX_HIDDEN = 16  # beyond it a matrix product is the better way
 FLAGS = ("-O2", "-std=c++17", "-shared", "-fPIC", "-pthread", f"-DMAX_HIDDEN={MAX_HIDDEN}")
 OPTIONS: tuple[tuple[str, ...], ...] = (("-march=native",), ())  # this machine's vector instructions, if it can
+
+
+@contextlib.contextmanager
+def said(message: str) -> Iterator[None]:
+    """Print the message, and go on."""
+    _say(message)
+    yield
+
+
+# Shows a message for as long as a build takes. The command line puts a spinner here.
+meanwhile: Callable[[str], contextlib.AbstractContextManager[Any]] = said
 
 
 @functools.cache
@@ -60,8 +73,15 @@ def _build(path: Path) -> None:
     compiler = next((command for command in commands if shutil.which(command[0])), None)
     if compiler is None:
         raise FileNotFoundError(f"no C++ compiler: {' or '.join(shlex.join(command) for command in commands)}")
-    _say(f"Building the objective's C++ part with {shlex.join(compiler)}, once for this machine ...")
     start = time.perf_counter()
+    with meanwhile(f"Building the objective's C++ part with {shlex.join(compiler)}, once for this machine ..."):
+        options = _compile(path, compiler)
+    without = " ".join(option for option in OPTIONS[0] if option not in options)
+    _say(f"Built in {time.perf_counter() - start:.0f} s{f', without {without}' if without else ''}: {path}")
+
+
+def _compile(path: Path, compiler: list[str]) -> tuple[str, ...]:
+    """With the first options that this compiler takes, which are returned."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         built = Path(folder) / path.name
@@ -74,8 +94,7 @@ def _build(path: Path) -> None:
             reasons = [line for line in result.stderr.splitlines() if "error" in line] or ["it failed"]
             raise OSError(f"{shlex.join(compiler)}: {reasons[0]}")
         built.replace(path)
-    without = " ".join(option for option in OPTIONS[0] if option not in options)
-    _say(f"... done in {time.perf_counter() - start:.0f} s{f', without {without}' if without else ''}: {path}")
+    return options
 
 
 def _say(message: str) -> None:

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from src.results.census import loss_text
-from src.results.rates import rate, rates
+from src.results.rates import counted, rate, rates
 
 NEAR_DEGREES = 5
 CAPTION = (
@@ -76,7 +76,7 @@ def geometry_table(censuses: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table
     """Shares of geometries with their intervals, of one census or of several, each named."""
     several = len(censuses) > 1
     sizes = {len(census) for census in censuses.values()}
-    title = f"{sizes.pop():,} instances{' each' if several else ''}" if len(sizes) == 1 else None
+    title = f"{counted(sizes.pop(), 'instance')}{' each' if several else ''}" if len(sizes) == 1 else None
     table = Table(title=title, caption=CAPTION, box=SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("geometry")
     for heading in ("count", "share", "95 % interval", "loss", "norm", "stub", "angle"):

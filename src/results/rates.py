@@ -50,6 +50,11 @@ class Difference(NamedTuple):
 
 
 @lru_cache(maxsize=65536)
+def counted(count: int, noun: str) -> str:
+    """`1 instance`, `1,024 instances`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def rate(count: int, n: int) -> Rate:
     """The share `count` / `n` with its Wilson interval (Wilson 1927)."""
     from scipy.stats import binomtest  # noqa: PLC0415 - half a second that most runs do not need

@@ -19,6 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from src import cli
 from src.errors import Arguments, ConfigError, require
+from src.results.rates import counted
 from src.runs.folder import FINISHED, make_folder
 from src.sweep.cells import Cell, cells_of, parse_grid
 from src.sweep.local import Engine, run_local
@@ -46,7 +47,7 @@ def sweep(out: Path, cells: Sequence[Cell], n_jobs: int, engine: Engine) -> int:
                 bar.console.print(f"failed: {failures[-1]}", style="red", markup=False, soft_wrap=True)
     report(out, cells, console)
     if failures:
-        sentence = f"{len(failures)} of {len(cells)} cells failed; the same command runs them again."
+        sentence = f"{len(failures)} of {counted(len(cells), 'cell')} failed; the same command runs what failed again."
         print(f"error: {sentence}", file=sys.stderr)
     return 1 if failures else 0
 

@@ -97,7 +97,7 @@ def test_a_cell_that_fails_is_reported_and_the_others_run(tmp_path: Path, capsys
     out, err = capsys.readouterr()
     assert engine.ran == ["n_features=4/all", "n_features=5/all"]
     assert "failed: n_features=4 (all): exit status 1: it went wrong." in out
-    assert err == "error: 1 of 2 cells failed; the same command runs them again.\n"
+    assert err == "error: 1 of 2 cells failed; the same command runs what failed again.\n"
     assert {row["data.n_features"] for row in read_rows(tmp_path / RATES)} == {"5"}
 
 
