@@ -114,7 +114,14 @@ class ToyCLI(LightningCLI):
         except ValueError as error:
             if ConfigError.latest is not None and str(ConfigError.latest) in str(error):
                 raise ConfigError.latest from None
-            raise
+            if str(error).startswith(
+                "You selected"
+            ):  # the trainer's own words for an accelerator that it does not know
+                raise ConfigError(str(error)) from None
+            problem = re.search(r"Problem with given class_path '([\w.]+)':\s+(.*)", str(error))
+            if problem is None:
+                raise
+            raise ConfigError(f"{problem[1].rpartition('.')[2]} cannot be made: {problem[2]}") from None
 
     def _return_to_the_run(self) -> None:
         """What `test` finds out goes into the run folder that its checkpoint is from, which has its configuration."""
@@ -157,6 +164,7 @@ class ToyCLI(LightningCLI):
 
     def before_fit(self) -> None:
         waiting.clear()
+        self.model.refuse_trainer(self.trainer)  # before Lightning does, in words that help here
         # Nothing loaded until now is garbage: without it, the collector's full passes cost a tenth of a short run.
         gc.freeze()
         # Torch's threads gain nothing on small tensors, and lose a hundredfold where another process holds a core.

@@ -125,3 +125,45 @@ def test_early_stopping_on_the_validation_loss_stops_a_run() -> None:
     trainer = lightning.Trainer(max_steps=1000, **options)
     trainer.fit(ReLUOutputModel(n_features=6), datamodule=data())
     assert trainer.global_step == 60  # the first value, and two that are not better
+
+
+@NO_VALIDATION
+def test_examples_in_double_precision_train_any_model() -> None:
+    x = torch.rand(8, 6, dtype=torch.float64)
+    lightning.Trainer(max_steps=4, **QUIET).fit(Leaky(n_features=6), DataLoader(x, batch_size=4))
+
+
+def test_early_stopping_without_validation_is_refused_in_a_sentence() -> None:
+    trainer = lightning.Trainer(max_steps=10, **{**QUIET, "callbacks": [EarlyStopping("val_loss")]})
+    with pytest.raises(
+        ConfigError, match=r"^trainer.val_check_interval is 1.0; it must be a number of optimizer steps"
+    ):
+        trainer.fit(ReLUOutputModel(n_features=6), datamodule=data())
+
+
+def test_a_loader_to_validate_on_is_refused_in_a_sentence() -> None:
+    loader = DataLoader(torch.rand(8, 6), batch_size=4)
+    with pytest.raises(ConfigError, match=r"^what is validated on is Tensor; it must be a data module's `population`"):
+        lightning.Trainer(max_steps=4, **QUIET).fit(ReLUOutputModel(n_features=6), loader, loader)
+
+
+def test_data_of_other_features_than_the_models_are_refused_in_a_sentence() -> None:
+    with pytest.raises(ConfigError, match=r"^model.n_features is 7; it must be 6, as the data's"):
+        lightning.Trainer(max_steps=4, **QUIET).fit(ReLUOutputModel(n_features=7), datamodule=data())
+
+
+class Keeps(ReLUOutputModel):
+    """A user's model that keeps its argument as Lightning's own examples do."""
+
+    def __init__(self, slope: float = 0.1, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.save_hyperparameters("slope")
+
+
+def test_what_a_users_model_saves_comes_back(tmp_path: Path) -> None:
+    trainer = lightning.Trainer(max_steps=1, **QUIET)
+    trainer.fit(Keeps(slope=0.7, n_features=6), datamodule=data())
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    loaded = Keeps.load_from_checkpoint(tmp_path / "a.ckpt")
+    assert loaded.hparams["slope"] == 0.7
+    assert loaded.n_features == 6

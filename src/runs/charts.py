@@ -45,7 +45,7 @@ class Charts:
     def __init__(self, folder: Path | None, loggers: Sequence[Logger] = ()) -> None:
         self.folder = folder
         self.loggers = loggers
-        self.tags: dict[str, None] = {}  # what has been written, in order
+        self.tags: dict[str, None] = {}  # lines and pictures that have been written, in order
         self.files: list[str] = []  # pictures in the run folder
         self._files: dict[str, EventFile] = {}
         self._values: dict[str, list[Summary.Value]] = {}
@@ -106,7 +106,8 @@ class Charts:
         if step != self._step:  # one event per file and step, however many callbacks write
             self._write()
             self._step = step
-        self.tags[value.tag] = None
+        if value.WhichOneof("value") in ("simple_value", "image"):
+            self.tags[value.tag] = None
         if (line, value.tag) not in self._described:
             self._described.add((line, value.tag))
             _describe(value)

@@ -13,8 +13,8 @@ from rich.text import Text
 from src.runs.charts import charts_of
 from src.runs.folder import run_folder
 
-CHARTS = ("geometry_share", "frobenius_norm", "gradient_norm", "feature_loss", "loss", "n_learned")
-PICTURE = "Pictures/polygons"
+CHARTS = ("geometry_share", "dimensionality", "frobenius_norm", "gradient_norm", "feature_loss", "loss", "n_learned")
+PICTURES = ("Pictures/examples", "Pictures/polygons")
 # A colour a line, and the run's own; limits and quantiles are grey.
 COLORS = r"regex:{version}((?!.*(?:sqrt_5|percent)).*)$"
 
@@ -51,8 +51,9 @@ def link(logdir: Path, folder: Path, tags: Collection[str], port: int = 6006) ->
     """
     run = folder.relative_to(logdir).as_posix()
     pins: list[dict[str, object]] = []
-    if PICTURE in tags:
-        pins.append({"plugin": "images", "tag": PICTURE, "runId": f"defaultExperimentId/{run}", "sample": 0})
+    for picture in PICTURES:
+        if picture in tags:
+            pins.append({"plugin": "images", "tag": picture, "runId": f"defaultExperimentId/{run}", "sample": 0})
     for chart in CHARTS:
         own = [tag for tag in tags if tag == chart or tag.startswith(f"{chart}/")]
         if own:

@@ -121,8 +121,10 @@ class Stack(LightningModule):
         interval = trainer.val_check_interval
         steps = "a number of optimizer steps, for EarlyStopping"
         require(not stops or isinstance(interval, int), "trainer.val_check_interval", interval, steps)
-        allowed = "32-true or 64-true"
-        require(not trainer.precision.endswith("-mixed"), "trainer.precision", trainer.precision, allowed)
+        precision, clipping = trainer.precision, trainer.gradient_clip_val
+        require(precision in ("32-true", "64-true"), "trainer.precision", precision, "32-true or 64-true")
+        why = "null: a stack's gradients are many models', and one norm of all of them would tie them together"
+        require(not clipping, "trainer.gradient_clip_val", clipping, why)
 
     def on_fit_start(self) -> None:
         self.refuse_trainer(self.trainer)
@@ -142,7 +144,7 @@ class Stack(LightningModule):
         count_block(self.trainer)
         return {"feature_losses": feature_losses}
 
-    def validation_step(self, population: SupportSizes | Sample, batch_idx: int) -> None:
+    def validation_step(self, population: Any, batch_idx: int) -> None:
         kind, allowed = type(population).__name__, "a data module's `population`, of which the loss is taken"
         require(isinstance(population, SupportSizes | Sample), "what is validated on", kind, allowed)
         value = self.losses_over(population)

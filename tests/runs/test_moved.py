@@ -6,9 +6,12 @@ import pytest
 import torch
 import yaml
 
+from callbacks.geometry_shares import GeometryShares
+from callbacks.recorder import Recorder
+from callbacks.trajectory import Trajectory
 from src.cli import main
 from src.runs.folder import CHECKPOINT, LANDSCAPE, read_rows, read_trajectory
-from src.runs.moved import MOVED, as_today, where_now
+from src.runs.moved import MOVED, as_today, states_as_today, that_train, where_now
 from tests.running import ROOT, run_cli, run_of
 
 SMALL = ("--model.start.size=2", "--model.start.seed=3")
@@ -83,3 +86,21 @@ def test_settings_that_did_not_move_are_left_as_they_are() -> None:
     settings = {"model.class_path": "my_models.Own", "model.init_args.seed": 3}
     assert as_today(settings) == settings
     assert where_now("model.n_features is 0") is None
+
+
+@pytest.mark.parametrize("recorder", [Trajectory(), GeometryShares()])
+def test_an_older_state_is_found_by_the_callback_that_it_is_of(recorder: Recorder) -> None:
+    older = f"{type(recorder).__name__}{{'every_n_steps': 50, 'instances': None}}"
+    assert list(states_as_today({older: {}})) == [recorder.state_key]
+
+
+def test_an_argument_that_moved_to_the_start_is_refused_with_its_place() -> None:
+    sentence = where_now("model: Option 'census' is not accepted")
+    assert sentence == ("census is an argument of the start: --model.start PatchingArms --model.start.census.")
+
+
+def test_of_an_older_runs_callbacks_those_count_that_train() -> None:
+    patch = {"class_path": "callbacks.patching.PatchColumns", "init_args": {"columns": [4]}}
+    own = {"class_path": "mine.Noise"}
+    assert that_train([{"class_path": "callbacks.census.Census"}, patch, own]) == [patch, own]
+    assert that_train(None) is None
