@@ -20,6 +20,7 @@ N_LINES = 16  # features that are drawn one by one; of more, their quantiles
 QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)
 STEP_TICKS = (0, 100, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000)
 COLUMN_INCHES, ROW_INCHES = 4.1, (2.6, 2.1, 2.4, 1.1)
+MARGINS = {"left": 0.95, "right": 1.0, "top": 0.45, "bottom": 0.55}  # in inches; labels stand at the right
 FEATURE_WIDTH, OVERALL_WIDTH = 1.3, 2.0
 End = tuple[float, str, str]  # where a line ends, its label and its colour
 
@@ -94,9 +95,17 @@ def curves_figure(trajectory: Mapping[str, Tensor], names: Sequence[str]) -> Fig
         "loss of each feature,\nand their mean",
         "features\nlearned",
     )
-    size = (0.9 + COLUMN_INCHES * len(names), sum(ROW_INCHES) + 1.2)
-    figure = Figure(figsize=size, dpi=100, layout="constrained")
+    width, height = MARGINS["left"] + COLUMN_INCHES * len(names), sum(ROW_INCHES) + MARGINS["top"] + MARGINS["bottom"]
+    figure = Figure(figsize=(width, height), dpi=100)
     panels = figure.subplots(4, len(names), squeeze=False, sharex=True, sharey="row", height_ratios=ROW_INCHES)
+    figure.subplots_adjust(
+        left=MARGINS["left"] / width,
+        right=1 - MARGINS["right"] / width,
+        top=1 - MARGINS["top"] / height,
+        bottom=MARGINS["bottom"] / height,
+        wspace=MARGINS["right"] / (COLUMN_INCHES - MARGINS["right"]),
+        hspace=0.1,
+    )
     ends: list[tuple[Axes, list[End]]] = []
     for k, name in enumerate(names):
         column: list[Axes] = panels[:, k].tolist()

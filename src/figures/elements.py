@@ -54,11 +54,11 @@ def png(figure: Figure) -> bytes:
 @styled
 def write_figure(path: Path, figure: Figure) -> bytes:
     """Write a figure as `<path>.png` and `<path>.svg`, whatever suffix the path has; returns the PNG's content."""
-    buffer = io.BytesIO()
+    content, buffer = png(figure), io.BytesIO()
+    figure.set_layout_engine("none")  # what was laid out for the one stays for the other
     figure.savefig(buffer, format="svg", metadata={"Date": None})
-    write_whole(path.with_suffix(".svg"), buffer.getvalue())
-    content = png(figure)
     write_whole(path.with_suffix(".png"), content)
+    write_whole(path.with_suffix(".svg"), buffer.getvalue())
     return content
 
 
@@ -68,6 +68,7 @@ def label_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
     Args:
         ends: of each line: the height at which it ends, its label and its colour.
     """
+    axes.get_ylim()  # the scale follows the lines only when it is asked for
     to_share = axes.transData + axes.transAxes.inverted()
     rows: list[tuple[float, list[tuple[str, str]]]] = []
     for share, label, color in sorted((float(to_share.transform((0, y))[1]), label, color) for y, label, color in ends):
