@@ -16,6 +16,7 @@ BEHIND = {"henighan_2023": "configs/regimes.yaml"}  # what an overlay is of, if 
 OVERLAYS = sorted(path.relative_to(ROOT) for path in (ROOT / "configs" / "optimizers").glob("*.yaml"))
 # Configs that differ from another in a number, or that other tests of the default run train.
 ALIKE = [
+    "patching_success",
     "hexagon",
     "pentagon",
     "patching",
@@ -125,3 +126,12 @@ def test_patching_shows_pentagon_hexagon_and_the_patched_outcome(tmp_path: Path)
     assert [row["geometry"] for row in rows[:2]] == ["pentagon", "hexagon"]
     losses = read_trajectory(run_of(tmp_path, "patching"))["feature_losses"][-1, 0]
     assert losses.argmax() == 4  # the column that the config patches is the one that the pentagon does not learn
+
+
+@pytest.mark.slow
+def test_the_pair_for_which_patching_succeeds_ends_as_its_config_says(tmp_path: Path) -> None:
+    config = f"{ROOT}/configs/patching_success.yaml"
+    assert cli.main(["fit", f"--config={config}", f"--trainer.logger.init_args.save_dir={tmp_path}"]) == 0
+    rows = read_census(run_of(tmp_path, "patching_success"))
+    assert [row["geometry"] for row in rows] == ["pentagon", "hexagon", "hexagon"]
+    assert float(rows[2]["frobenius_norm"]) == pytest.approx(2.867, abs=0.01)

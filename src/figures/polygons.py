@@ -115,11 +115,16 @@ def _number(i: int) -> Path:
 
 @styled
 def polygon_figure(
-    W: Float[Tensor, "instance hidden feature"], names: Sequence[str], step: int, of_examples: bool = False
+    W: Float[Tensor, "instance hidden feature"],
+    names: Sequence[str],
+    step: int,
+    of_examples: bool = False,
+    n_columns: int | None = None,
 ) -> Figure:
     """One panel an instance, side by side on one scale: its name, its polygon and how many features it learned.
 
     Args:
+        n_columns: panels in a row; by default up to three, and more in a square.
         of_examples: W are not columns but examples' hidden vectors, and the caption says how many of them stand apart.
 
     Everything is placed in inches, without axes, each of which would take as long as all that is drawn in it.
@@ -128,7 +133,7 @@ def polygon_figure(
     unit = PANEL_INCHES / 2 / MARGIN / max(1.0, float(W.norm(dim=1).max()))
     polygons = find_polygons(W)
     n_instances, _, n_features = W.shape
-    n_columns = n_instances if n_instances <= IN_ONE_ROW else math.ceil(n_instances**0.5)
+    n_columns = n_columns or (n_instances if n_instances <= IN_ONE_ROW else math.ceil(n_instances**0.5))
     n_rows = math.ceil(n_instances / n_columns)
     figure = Figure(figsize=(PANEL_INCHES * n_columns, PANEL_HEIGHT * n_rows + 0.2), dpi=100)
     inches = figure.dpi_scale_trans

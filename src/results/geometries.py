@@ -78,7 +78,7 @@ def geometry_table(censuses: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table
     sizes = {len(census) for census in censuses.values()}
     title = f"{counted(sizes.pop(), 'instance')}{' each' if several else ''}" if len(sizes) == 1 else None
     table = Table(title=title, caption=CAPTION, box=SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("geometry")
+    table.add_column("geometry", overflow="fold")
     for heading in ("count", "share", "95 % interval", "loss", "norm", "stub", "angle"):
         table.add_column(heading, justify="right", no_wrap=True)
     for name, census in censuses.items():

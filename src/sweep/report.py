@@ -16,6 +16,7 @@ from src.results.regimes import Regime, order_of, read_regime, regime_rows, regi
 from src.runs.folder import (
     AGREEMENT,
     CENSUS,
+    POLYGONS,
     RATES,
     RATES_PICTURE,
     REGIMES,
@@ -25,6 +26,7 @@ from src.runs.folder import (
     write_rows,
 )
 from src.sweep.cells import Cell, shortened
+from src.sweep.polygons import polygons_of
 
 SIZE = "data.n_examples"  # a sweep over it is drawn as data regimes
 N_PAIRS = 10  # of cells up to which their agreement is printed; the file has all
@@ -60,6 +62,11 @@ def report(out: Path, cells: Sequence[Cell], console: Console) -> None:
     if not censuses:
         return
     write_figure(out / RATES_PICTURE, _picture(cells, censuses))
+    pictures = [out / RATES_PICTURE]
+    polygons = polygons_of([cell for cell in cells if cell.name in censuses])
+    if polygons is not None:
+        write_figure(out / POLYGONS, polygons)
+        pictures.append(out / POLYGONS)
     agreement = agreement_of(cells, censuses)
     if agreement:
         write_rows(out / AGREEMENT, agreement)
@@ -71,7 +78,8 @@ def report(out: Path, cells: Sequence[Cell], console: Console) -> None:
     if not regimes:
         console.print(geometry_table(censuses))
         print_agreement(agreement, console)
-    console.print(f"merged table: {out / RATES}   picture: {out / RATES_PICTURE}", markup=False, soft_wrap=True)
+    drawn = ", ".join(str(path.with_suffix(".svg")) for path in pictures)
+    console.print(f"merged table: {out / RATES}   pictures: {drawn}", markup=False, soft_wrap=True)
 
 
 def print_agreement(agreement: Sequence[Mapping[str, Any]], console: Console) -> None:

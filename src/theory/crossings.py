@@ -13,6 +13,8 @@ from src.population.closed_form import relu_derivatives
 from src.theory.branches import Branch, advance
 from src.theory.stationary import unflatten
 
+SAME_LOSS = 1e-9  # relative: losses nearer than this are those of the same point
+
 
 @dataclass(frozen=True)
 class Crossing:
@@ -29,25 +31,49 @@ class Crossing:
 
 
 def crossings(branches: Sequence[Branch], n_features: int, grid: Sequence[float]) -> Iterator[Crossing]:
-    """Where the branch of least loss changes, solved for between the points of the grid."""
+    """Where the branch of least loss changes, solved for between the points of the grid.
+
+    A branch that is best between two points of the grid, and at neither of them, is found too, if it is best where the
+    branches that are best at the two have the same loss.
+    """
     losses = torch.stack([branch.loss for branch in branches]).nan_to_num(math.inf)
     best = losses.argmin(dim=0).tolist()
     for k, (below, above) in enumerate(itertools.pairwise(best)):
-        if below == above:
-            continue
-        pair = branches[below], branches[above]
+        if below != above:
+            yield from _changes(branches, n_features, grid, k, (below, above), (grid[k], grid[k + 1]))
 
-        def difference(log_p: float, pair: tuple[Branch, Branch] = pair, k: int = k) -> float:
-            first, second = (_loss_between(branch, k, grid, math.exp(log_p), n_features) for branch in pair)
-            if math.isnan(first - second):
-                raise _NoSuchPointError
-            return first - second
 
-        try:
-            p = math.exp(brentq(difference, math.log(grid[k]), math.log(grid[k + 1]), xtol=1e-9))
-        except (_NoSuchPointError, ValueError):  # ValueError: the same one has less loss at both ends
-            p = math.nan
-        yield Crossing(p, pair[0].name, pair[1].name)
+def _changes(
+    branches: Sequence[Branch],
+    n_features: int,
+    grid: Sequence[float],
+    k: int,
+    pair: tuple[int, int],
+    within: tuple[float, float],
+) -> Iterator[Crossing]:
+    """The changes of the best branch from the first of the pair to the second, within a part of the grid's interval."""
+
+    def loss(i: int, p: float) -> float:
+        return _loss_between(branches[i], k, grid, p, n_features)
+
+    def difference(log_p: float) -> float:
+        first, second = (loss(i, math.exp(log_p)) for i in pair)
+        if math.isnan(first - second):
+            raise _NoSuchPointError
+        return first - second
+
+    try:
+        p = math.exp(brentq(difference, *map(math.log, within), xtol=1e-9))
+    except (_NoSuchPointError, ValueError):  # ValueError: the same one has less loss at both ends
+        yield Crossing(math.nan, *(branches[i].name for i in pair))
+        return
+    here = {i: loss(i, p) for i, branch in enumerate(branches) if branch.verdicts[k] or branch.verdicts[k + 1]}
+    better = min((i for i in here if not math.isnan(here[i])), key=here.__getitem__)
+    if better not in pair and here[better] < here[pair[0]] * (1 - SAME_LOSS):
+        yield from _changes(branches, n_features, grid, k, (pair[0], better), (within[0], p))
+        yield from _changes(branches, n_features, grid, k, (better, pair[1]), (p, within[1]))
+    else:
+        yield Crossing(p, *(branches[i].name for i in pair))
 
 
 class _NoSuchPointError(Exception):

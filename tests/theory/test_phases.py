@@ -96,6 +96,16 @@ def test_the_best_geometry_changes_where_two_have_the_same_loss(n_features: int,
 
 
 @pytest.mark.slow
+def test_a_window_between_two_points_of_the_grid_is_found() -> None:
+    grid = [0.06, 0.1]  # the hexagon is best at the one and the pentagon with a dead feature at the other
+    found = [(f"{c.p:.4g}", c.below, c.above) for c in crossings(follow(6, grid), 6, grid)]
+    assert found == [
+        ("0.06872", "hexagon", "pentagon + stub"),
+        ("0.08112", "pentagon + stub", "pentagon + dead"),
+    ]
+
+
+@pytest.mark.slow
 def test_a_crossing_is_where_the_losses_are_equal() -> None:
     grid = [0.2, 0.25]
     found = follow(5, grid)
