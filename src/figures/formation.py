@@ -9,7 +9,7 @@ from torch import Tensor
 
 from src.figures.elements import INK
 from src.figures.palette import feature_color
-from src.figures.polygons import FARTHEST, LABEL_DISTANCE, MARGIN, MAX_SPOKES
+from src.figures.polygons import FARTHEST, LABEL_DISTANCE, MARGIN, MAX_SPOKES, stub_sides
 from src.geometry.polygons import find_polygons, longest
 
 PANEL, TITLE, AXIS = 220, 46, 34  # pixels: a panel's side, the room above and below
@@ -54,6 +54,7 @@ def _panel(W: Float[Tensor, "record 2 feature"], learned: Tensor, x: float, y: f
         parts.append(
             f'<polygon points="{outlines[-1]}" fill="none" stroke="{INK}" stroke-opacity="0.6">{animation}</polygon>'
         )
+    sides = stub_sides(learned).tolist()
     beyond = LABEL_DISTANCE * PANEL / 2 / MARGIN
     for k in longest(end, MAX_SPOKES).tolist():
         color, stroke = feature_color(k), 2.4 if learned[k] else 1.4
@@ -70,7 +71,7 @@ def _panel(W: Float[Tensor, "record 2 feature"], learned: Tensor, x: float, y: f
             for frame in W[:, :, k].tolist():
                 length = max(math.hypot(*frame), 1e-9)
                 u, v = (beyond * part / length for part in frame)
-                u, v = (u, v) if learned[k] else (-v, u)  # a stub may lie on a learned column
+                u, v = (u, v) if learned[k] else (-sides[k] * v, sides[k] * u)
                 places.append((f"{x + frame[0] + u:.1f}", f"{y - frame[1] - v + 4:.1f}"))
             moves = _animate("x", [place[0] for place in places]) + _animate("y", [place[1] for place in places])
             text = f'x="{places[-1][0]}" y="{places[-1][1]}" font-size="11" fill="{color}"'

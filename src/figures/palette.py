@@ -5,6 +5,7 @@ corners. Features have the colours that TensorBoard gives their curves, of which
 each has its number beside it, in curves a dash too.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 # What TensorBoard's Time Series tab gives to the lines feature_0, feature_1, ... by the link that a run prints.
@@ -61,3 +62,9 @@ def tint(color: str) -> str:
     """A light version of a colour, for areas."""
     channels = (int(color[k : k + 2], 16) for k in (1, 3, 5))
     return "#" + "".join(f"{round(255 - 0.5 * (255 - channel)):02x}" for channel in channels)
+
+
+def luminance(rgb: Sequence[float]) -> float:
+    """How bright a colour of red, green and blue, each 0 to 1, looks: 0 to 1 (ITU-R BT.709's weights)."""
+    red, green, blue = rgb[:3]
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue

@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from matplotlib.axes import Axes
 from matplotlib.collections import CircleCollection, LineCollection, PathCollection
 from matplotlib.figure import Figure
@@ -73,7 +73,8 @@ def draw_polygon(
         figure = on.get_figure(root=True)
         assert figure is not None
         beyond = away * W.numpy() / np.hypot(*W.numpy()).clip(1e-9)
-        aside = np.where(learned.numpy(), beyond, [-beyond[1], beyond[0]])  # a stub may lie on a learned column
+        side = stub_sides(learned).numpy()  # a stub may lie on a learned column, and on another stub
+        aside = np.where(learned.numpy(), beyond, [-side * beyond[1], side * beyond[0]])
         on.add_artist(
             PathCollection(
                 [_number(i) for i in range(len(tips))],
@@ -84,6 +85,11 @@ def draw_polygon(
                 linewidths=0,
             )
         )
+
+
+def stub_sides(learned: Bool[Tensor, " feature"]) -> Int[Tensor, " feature"]:
+    """On which side of its column, 1 or -1, the number of one that is not learned stands: one after the other."""
+    return 1 - 2 * ((~learned).cumsum(0) % 2)
 
 
 def _label_circle(

@@ -11,11 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
-from src.figures.elements import FAINT, INK, styled
-from src.figures.palette import geometry_color, geometry_dash, geometry_marker
+from src.figures.elements import FAINT, styled
+from src.figures.palette import geometry_color, geometry_dash, geometry_marker, luminance
 from src.results.rates import Rate, counted, rate
 
 N_CELLS = 60  # whose rates one picture shows
+DARK = 0.45  # luminance below which text in a cell is white
 N_PANELS = 4  # geometries that a grid of rates shows
 
 
@@ -121,12 +122,13 @@ def draw_rate_grid(
         shares: by (column, row); a cell without one is left empty.
         columns, rows: the settings' values, rows from the top.
     """
-    colormap = LinearSegmentedColormap.from_list("share", [(color, 0.0), (color, 1.0)]).with_extremes(bad=FAINT)
+    colormap = LinearSegmentedColormap.from_list("share", ["#f7f7f7", color]).with_extremes(bad=FAINT)
     missing = [[(column, row) not in shares for column in columns] for row in rows]
     values = [[shares[column, row].share if (column, row) in shares else 0.0 for column in columns] for row in rows]
     axes.imshow(np.ma.masked_array(values, missing), cmap=colormap, vmin=0, vmax=1, aspect="auto")
     for (column, row), share in shares.items():
-        x, y, ink = columns.index(column), rows.index(row), "white" if share.share > 0.6 else INK
+        x, y = columns.index(column), rows.index(row)
+        ink = "white" if luminance(colormap(share.share)) < DARK else "#202124"
         axes.text(x, y - 0.12, f"{share.share:.1%}", ha="center", va="center", fontsize=9, color=ink)
         interval = f"{100 * share.low:.1f} to {100 * share.high:.1f}"
         axes.text(x, y + 0.22, interval, ha="center", va="center", fontsize=6.5, color=ink)

@@ -20,6 +20,7 @@ from src.theory.post import best_continuous_number, loss_change
 from src.theory.spectra import MINIMUM
 
 P_TICKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
+EQUATION = r"unit norm, no bias: $\Delta L = F\,(L_F - p/3)$, $L_F = \frac{2}{3}\,p\,\max(0, \cos\frac{2\pi}{F})^2$"
 MOST_ABOVE = 0.2  # a branch whose loss exceeds the best one's by more than this share is outside the lower panel
 
 
@@ -32,7 +33,7 @@ def draw_loss_change(axes: Axes) -> None:
     axes.plot(numbers, [3 * loss_change(F) for F in numbers], color=INK, linewidth=1.4)
     whole = range(2, 9)
     changes = [3 * loss_change(F) for F in whole]
-    axes.plot(whole, changes, "o", color=INK, label="unit norm, no bias (the post's equation 4)")
+    axes.plot(whole, changes, "o", color=INK, label=EQUATION)
     best, continuous = min(whole, key=loss_change), best_continuous_number()
     label = f"least at F = {best}; between whole numbers at {continuous:.4f}"
     axes.plot([best], [3 * loss_change(best)], "o", markersize=12, markerfacecolor="none", color=INK, label=label)
@@ -47,7 +48,9 @@ def draw_loss_change(axes: Axes) -> None:
     axes.plot([], [], "s", color=INK, label="norm and bias solved for, one feature at a time")
     axes.set(xlabel="F, features represented", ylabel="change of the loss, over p / 3", xlim=(1.8, MAX_VERTICES + 0.2))
     axes.grid(color=FAINT)
-    axes.legend(frameon=False, fontsize=9)
+    axes.set_ylim(top=2.2)  # room for the legend, above all that is drawn
+    axes.set_yticks([tick for tick in axes.get_yticks() if axes.get_ylim()[0] <= tick <= 0])
+    axes.legend(frameon=False, fontsize=9, loc="upper left")
     axes.spines[["top", "right"]].set_visible(False)
 
 
