@@ -7,6 +7,7 @@ from src.errors import require
 from src.figures.basin import basin_figure
 from src.geometry.polygons import Polygons, find_polygons
 from src.model import ToyModel
+from src.runs.folder import BASIN
 from src.starts import Basin
 
 
@@ -33,7 +34,7 @@ class BasinMap(Callback):
         seed = start.seeds[0]
         title = f"what seed {seed} ends in, by where column {start.column} starts"
         figure = basin_figure(rows, start.reach, start.column, pl_module.initial_weights(seed), title)
-        add_figure(trainer, "basin", figure)
+        add_figure(trainer, BASIN, figure)
 
 
 def outcomes(polygons: Polygons) -> list[str]:

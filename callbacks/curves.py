@@ -9,7 +9,7 @@ from src.figures.curves import curves_figure
 from src.figures.formation import formation_svg
 from src.model import ToyModel
 from src.runs.charts import charts_of
-from src.runs.folder import FORMATION, run_folder, write_whole
+from src.runs.folder import CURVES, FORMATION, run_folder, write_whole
 
 
 class Curves(Callback):
@@ -31,7 +31,7 @@ class Curves(Callback):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, ToyModel)
         tensors, names = self._trajectory.tensors(), [pl_module.instance_names[i] for i in self._trajectory.followed]
-        add_figure(trainer, "curves", curves_figure(tensors, names))
+        add_figure(trainer, CURVES, curves_figure(tensors, names))
         if pl_module.n_hidden == 2:
             svg = formation_svg(tensors["W"], tensors["steps"].tolist(), names)
             write_whole(run_folder(trainer) / FORMATION, svg.encode())

@@ -8,6 +8,7 @@ from src.data import FiniteFeatures
 from src.errors import require
 from src.figures.polygons import polygon_figure
 from src.model import ToyModel
+from src.runs.folder import EXAMPLES
 
 
 class ExampleSnapshots(PolygonSnapshots):
@@ -16,7 +17,7 @@ class ExampleSnapshots(PolygonSnapshots):
     A small training set is memorised: its examples form the polygon, not the features.
     """
 
-    name = "examples"
+    file = EXAMPLES
 
     def draw(self, trainer: Trainer, model: ToyModel, names: list[str], step: int) -> Figure:
         data = trainer.datamodule  # type: ignore[attr-defined]

@@ -8,6 +8,7 @@ from src.figures.polygons import polygon_figure
 from src.geometry.polygons import find_polygons
 from src.model import ToyModel
 from src.results.rates import rates
+from src.runs.folder import EXEMPLARS, GALLERY
 
 
 class Gallery(Callback):
@@ -25,8 +26,8 @@ class Gallery(Callback):
         names = find_polygons(W).names
         exemplars = {name: typical_member(W.flatten(1).norm(dim=1).tolist(), names, name) for name in rates(names)}
         titles = [f"{pl_module.instance_names[i]}, one of {names.count(name)}" for name, i in exemplars.items()]
-        add_figure(trainer, "exemplars", polygon_figure(W[list(exemplars.values())], titles, trainer.global_step))
-        add_figure(trainer, "gallery", gallery_figure(W, names))
+        add_figure(trainer, EXEMPLARS, polygon_figure(W[list(exemplars.values())], titles, trainer.global_step))
+        add_figure(trainer, GALLERY, gallery_figure(W, names))
 
 
 def typical_member(values: list[float], names: list[str], name: str) -> int:

@@ -11,7 +11,7 @@ from src.geometry.polygons import find_polygons
 from src.model import ToyModel
 from src.results.rates import rate
 from src.runs.charts import charts_of
-from src.runs.folder import SHARES, run_folder, write_rows
+from src.runs.folder import SHARES, SHARES_PICTURE, run_folder, write_rows
 
 
 class GeometryShares(Recorder):
@@ -51,7 +51,7 @@ class GeometryShares(Recorder):
             for step, count in zip(self.counts, course, strict=True)
         ]
         write_rows(folder / SHARES, rows)
-        add_figure(trainer, "shares", shares_figure(list(self.counts), courses, n))
+        add_figure(trainer, SHARES_PICTURE, shares_figure(list(self.counts), courses, n))
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         self._write(trainer, pl_module)  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ from src.geometry.polygons import find_polygons
 from src.model import ToyModel
 from src.results.patching import arms_table, by_arm, compare, verdicts
 from src.results.rates import rates
-from src.runs.folder import PATCHING, PATCHING_DIFFERENCES, run_folder, write_rows
+from src.runs.folder import PATCHING, PATCHING_DIFFERENCES, PATCHING_PICTURE, run_folder, write_rows
 from src.starts import PatchingArms
 from src.starts.patching import CONTROLS
 
@@ -52,7 +52,7 @@ class PatchingRates(Callback):
             write_rows(run_folder(trainer) / PATCHING_DIFFERENCES, differences)
         sentences = verdicts(outcomes)
         figure = rates_figure({arm: rates(names) for arm, names in outcomes.items()}, "\n".join(sentences))
-        add_figure(trainer, "patching", figure)
+        add_figure(trainer, PATCHING_PICTURE, figure)
         console = Console()
         console.print(arms_table(outcomes))
         for sentence in sentences:

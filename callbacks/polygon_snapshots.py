@@ -1,6 +1,7 @@
 """Pictures of the columns of W while they move, with a step slider in TensorBoard."""
 
 import sys
+from pathlib import Path
 
 from lightning import LightningModule, Trainer
 from matplotlib.figure import Figure
@@ -11,6 +12,7 @@ from src.figures.elements import png
 from src.figures.polygons import polygon_figure
 from src.model import ToyModel
 from src.runs.charts import charts_of
+from src.runs.folder import POLYGONS
 
 
 def snapshot_steps(max_steps: int, n_snapshots: int, block_size: int = 1) -> list[int]:
@@ -35,7 +37,7 @@ class PolygonSnapshots(Recorder):
         instances: which instances to draw; by default the first four.
     """
 
-    name = "polygons"
+    file = POLYGONS
 
     def __init__(self, n_snapshots: int = 60, instances: list[int] | None = None) -> None:
         super().__init__(instances=instances)
@@ -62,6 +64,6 @@ class PolygonSnapshots(Recorder):
         names = [model.instance_names[i] for i in self.followed]
         figure = self.draw(trainer, model, names, step)
         if after_last:
-            add_figure(trainer, self.name, figure)
+            add_figure(trainer, self.file, figure)
         else:
-            charts_of(trainer).add_png(self.name, png(figure), step)
+            charts_of(trainer).add_png(Path(self.file).stem, png(figure), step)

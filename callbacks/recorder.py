@@ -18,11 +18,11 @@ EARLY = 0.15  # the part of a run in which everything happens
 SPARSER = 10  # how many times as far apart the later records are
 
 
-def add_figure(trainer: Trainer, name: str, figure: Figure) -> None:
-    """Write a figure as `<name>.svg` and `<name>.png` in the run folder, and to the charts."""
-    path = run_folder(trainer) / name
-    charts_of(trainer).add_png(name, write_figure(path, figure), trainer.global_step)
-    charts_of(trainer).files.append(f"{name}.svg")
+def add_figure(trainer: Trainer, file: str, figure: Figure) -> None:
+    """Write a figure to this file of the run folder, as SVG and as PNG whatever its suffix, and to the charts."""
+    path = run_folder(trainer) / file
+    charts_of(trainer).add_png(path.stem, write_figure(path, figure), trainer.global_step)
+    charts_of(trainer).files.append(path.with_suffix(".svg").name)
 
 
 class Recorder(Callback):

@@ -4,6 +4,7 @@ After Henighan et al. 2023, "Superposition, Memorization, and Double Descent", a
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -23,12 +24,19 @@ from src.results.regimes import Regime
 OF_FEATURES, OF_EXAMPLES, OF_TRAINING = (GEOMETRY_COLORS[name] for name in ("pentagon", "octagon", "square"))
 N_POINTS = 60  # features, the largest, or examples, the first, drawn one by one
 MAX_SPOKES = 500  # of a star
-COLUMN_INCHES = 0.92
+COLUMN_INCHES = 0.68
 MIN_COLUMNS = 6  # wide enough for the legend
-CHART_INCHES = (3.2, 1.9)
+CHART_INCHES = (3.4, 2.1)
 LEAST_DIMENSIONALITY = 0.002  # that is drawn, or what the examples share evenly
 LOGARITHMIC_FROM = 10  # times what a model that returns nothing loses
-HEADROOM = 1.5  # for the legend
+HEADROOM = 1.1
+ABOVE: dict[str, Any] = {  # the axes: where a legend is on no line
+    "loc": "lower left",
+    "bbox_to_anchor": (0, 1),
+    "ncols": 3,
+    "frameon": False,
+    "fontsize": 9,
+}
 LEAST_LOSS = 0.05  # that is drawn on a logarithmic axis
 NEAR_CIRCLE = 0.5  # vectors at least so long are drawn with the unit circle
 
@@ -57,7 +65,7 @@ def draw_dimensionalities(axes: Axes, regimes: Sequence[Regime]) -> None:
     axes.plot([x for x, _ in finite], shares, color=INK, linewidth=1, linestyle=":", label="m / T")
     axes.set(ylabel="dimensionality", yscale="log", ylim=(min([LEAST_DIMENSIONALITY, *shares]) / 2, 1.5))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.legend(frameon=False, fontsize=8.5, loc="lower left")
+    axes.legend(**ABOVE)
 
 
 def draw_losses(axes: Axes, regimes: Sequence[Regime]) -> None:
@@ -76,7 +84,7 @@ def draw_losses(axes: Axes, regimes: Sequence[Regime]) -> None:
     if most > LOGARITHMIC_FROM:
         axes.set(yscale="log", ylim=(LEAST_LOSS, None))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda loss, _: f"{loss:g}"))
-    axes.legend(frameon=False, fontsize=8.5, loc="upper left")
+    axes.legend(**ABOVE)
 
 
 def draw_star(axes: Axes, vectors: Float[Tensor, "2 point"], color: str) -> None:
@@ -103,16 +111,16 @@ def regimes_figure(regimes: Sequence[Regime], title: str = "") -> Figure:
     width = COLUMN_INCHES * max(n_columns, MIN_COLUMNS) + 1.1
     star = (width - 1.1) / n_columns
     heights = [*CHART_INCHES, *([star] * 2 if has_stars else [])]
-    height = sum(heights) + 1.5
+    height = sum(heights) + 1.8
     figure = Figure(figsize=(width, height), dpi=100)
     charts = figure.add_gridspec(
         2,
         1,
         height_ratios=CHART_INCHES,
-        hspace=0.18,
+        hspace=0.34,
         left=0.95 / width,
         right=1 - 0.15 / width,
-        top=1 - 0.4 / height,
+        top=1 - 0.65 / height,
         bottom=(sum(heights[2:]) + 0.7) / height,
     )
     above = figure.add_subplot(charts[0])

@@ -104,11 +104,12 @@ def phase_figure(
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.2))
     draw_branches(above, branches, grid, losses * 3 / np.array(grid))
     draw_branches(below, branches, grid, losses / best - 1)
-    for k, crossing in enumerate(crossing for crossing in crossings if not math.isnan(crossing.p)):
-        for axes in (above, below):
-            axes.axvline(crossing.p, color=INK, linewidth=0.8)
-        height = MOST_ABOVE * (0.99 - 0.05 * (k % 2))  # neighbours may be close
-        below.text(crossing.p, height, f" {crossing.p:.4g}", fontsize=8.5, va="top")
+    for crossing in crossings:
+        if not math.isnan(crossing.p):
+            for axes in (above, below):
+                axes.axvline(crossing.p, color=INK, linewidth=0.8)
+            place = {"transform": above.get_xaxis_transform(), "rotation": 40, "rotation_mode": "anchor"}
+            above.text(crossing.p, 1.01, f"{crossing.p:.4g}", fontsize=8.5, **place)
     above.set_ylabel("loss, over that of a model without features")
     below.set(ylabel="loss above the best one's", xlabel="p, the probability that a feature is active")
     below.set_ylim(-0.005, MOST_ABOVE)

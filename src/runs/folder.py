@@ -8,29 +8,30 @@ census.csv                one row an instance: what it ended in
 polygons.png, .svg        the last polygon snapshot; every picture is there twice, as PNG and as SVG
 curves.png, .svg          norms, gradient norms, losses and learned features of the followed instances, by step
 formation.svg             an animation: their polygons form
-examples.png              the same of a finite training set's hidden vectors
+examples.png, .svg        the same of a finite training set's hidden vectors
 stored.safetensors        W and the examples' hidden vectors, with how much of the space each has to itself
-shares.csv, shares.png    how many instances had which geometry at which step
-exemplars.png             one polygon of each geometry
-gallery.png               many small polygons
-patching.csv, .png        what patched columns did, arm by arm
+shares.csv, .png, .svg    how many instances had which geometry at which step
+exemplars.png, .svg       one polygon of each geometry
+gallery.png, .svg         many small polygons
+patching.csv, .png, .svg  what patched columns did, arm by arm
 patching_differences.csv  a hexagon's donor against its controls
-basin.png                 the outcome over a plane of initial columns
+basin.png, .svg           the outcome over a plane of initial columns
 landscape.csv             after `test`: one row an instance: the certificate of what it ended in
 
 What `src.predictions` finds out without training, in folders of its own:
 
-loss_change.csv, .png     what representing F features saves, by the post's formulas
+loss_change.csv, .svg     what representing F features saves, by the post's formulas
 critical_points.csv       polygons with one active feature at a time
-phases.csv, .png          the loss and stability of every stationary point over p
+phases.csv, .svg          the loss and stability of every stationary point over p
 crossings.csv             where the best of them changes
 
 The folder of a sweep holds a run folder for each cell and shard, and
 
-rates.csv, rates.png      shares of geometries with intervals, one row a cell and geometry
+rates.csv, .png, .svg     shares of geometries with intervals, one row a cell and geometry
+polygons.png, .svg        what all instances ended in, of up to 16
 <cell>/<shard>/finished   an empty file: the run came to its end
 agreement.csv             how often a seed has the same geometry in two cells
-regimes.csv, regimes.png  over the sizes of a finite training set: what each instance stores, and its losses
+regimes.csv, .png, .svg   over the sizes of a finite training set: what each instance stores, and its losses
 """
 
 import csv
