@@ -14,7 +14,7 @@ class GradientNorms(Recorder):
     optimizer sees it. (The norm of one batch scatters by half its mean.)
 
     Of a stack that is larger than what is followed, `gradient_norm/all` shows the spread over all instances of the
-    whole gradient's norm.
+    whole gradient's norm, a mean over every tenth of these steps.
     """
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:

@@ -66,4 +66,4 @@ class PolygonSnapshots(Recorder):
         if after_last:
             add_figure(trainer, self.file, figure)
         else:
-            charts_of(trainer).add_png(Path(self.file).stem, png(figure), step)
+            charts_of(trainer).add_png(Path(self.file).stem, png(figure, sharper=1), step)  # in half the time

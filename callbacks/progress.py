@@ -17,6 +17,7 @@ from src.figures.terminal import polygon_text
 from src.geometry.polygons import find_polygons
 from src.model import ToyModel
 from src.results.census import loss_text
+from src.results.rates import counted_geometry
 
 REFRESHES_PER_SECOND = 4
 N_POLYGONS = 3  # drawn side by side while they form
@@ -129,5 +130,7 @@ def polygons(model: ToyModel, n_shown: int) -> Columns:
 def _describe(model: ToyModel, feature_losses: Any) -> str:
     """The block's mean loss and the geometry, or the most frequent ones of a stack."""
     names = Counter(find_polygons(model.columns).names).most_common(2)
-    geometry = names[0][0] if model.n_instances == 1 else ", ".join(f"{count} {name}" for name, count in names)
+    geometry = (
+        names[0][0] if model.n_instances == 1 else ", ".join(counted_geometry(count, name) for name, count in names)
+    )
     return f"loss {loss_text(float(feature_losses.mean()))}  [bold]{geometry}[/bold]"

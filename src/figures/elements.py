@@ -39,9 +39,9 @@ def legend_patch(color: str, label: str) -> PathPolygon:
 
 
 @styled
-def png(figure: Figure) -> bytes:
-    """The figure as a PNG file's content, transparent, at twice its size."""
-    usual, figure.dpi = figure.dpi, SHARPER * figure.dpi
+def png(figure: Figure, sharper: int = SHARPER) -> bytes:
+    """The figure as a PNG file's content, transparent, with so many pixels for each of its own in both directions."""
+    usual, figure.dpi = figure.dpi, sharper * figure.dpi
     canvas = FigureCanvasAgg(figure)
     canvas.draw()  # type: ignore[no-untyped-call]
     image = Image.fromarray(np.asarray(canvas.buffer_rgba()))  # type: ignore[no-untyped-call]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from src.figures.elements import INK
 from src.figures.palette import feature_color
-from src.figures.polygons import FARTHEST, LABEL_DISTANCE, MARGIN, MAX_SPOKES, stub_sides
+from src.figures.polygons import FARTHEST, LABEL_DISTANCE, MARGIN, MAX_SPOKES, USUAL_LENGTH, stub_sides
 from src.geometry.polygons import find_polygons, longest
 
 PANEL, TITLE, AXIS = 220, 46, 34  # pixels: a panel's side, the room above and below
@@ -25,7 +25,7 @@ def formation_svg(W: Float[Tensor, "record instance 2 feature"], steps: Sequence
     """
     W = W.detach().float().cpu().nan_to_num(0).clamp(-FARTHEST, FARTHEST)
     polygons = find_polygons(W[-1])
-    scale = PANEL / 2 / (MARGIN * max(1.0, float(W.norm(dim=2).max())))
+    scale = PANEL / 2 / (MARGIN * max(USUAL_LENGTH, float(W.norm(dim=2).max())))
     width, height = PANEL * len(names), TITLE + PANEL + AXIS
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '

@@ -31,9 +31,12 @@ MAX_SPOKES = 1000  # in one polygon
 LABEL_DISTANCE, LABEL_INCHES = 0.14, 0.16  # of a number beyond its column's tip, where a unit vector is 1, and here
 LEAST_LABELLED_UNIT = 0.4  # inches of a unit vector from which its circle has room for a label
 FARTHEST = 1e6  # a column's entry beyond this is drawn here
-IN_ONE_ROW = 3  # more panels than this are arranged in a square
+SIDE_INCHES = 2.2  # for the text of a single panel, so that every picture is wider than high
+IN_ONE_ROW = 4  # more panels than this are arranged in rows, and so many times
+WIDER = 1.5  # as wide as a square of them
 LEARNED_WIDTH, UNLEARNED_WIDTH = 2.2, 1.2
-MARGIN = 1.3  # axes reach this far beyond the unit circle
+MARGIN = 1.2  # a panel reaches so many times as far as its longest column, and no less far than for
+USUAL_LENGTH = 1.2  # a column of a trained hexagon
 
 
 def draw_polygon(
@@ -127,34 +130,42 @@ def polygon_figure(
     of_examples: bool = False,
     n_columns: int | None = None,
 ) -> Figure:
-    """One panel an instance, side by side on one scale: its name, its polygon and how many features it learned.
+    """One panel an instance, side by side in landscape: its name, its polygon and how many features it learned.
+
+    All panels have one scale, and so have the pictures of a run as long as no column is longer than 1.2.
 
     Args:
-        n_columns: panels in a row; by default up to three, and more in a square.
+        n_columns: panels in a row; by default up to four, and of more so many that the picture is wider than high.
         of_examples: W are not columns but examples' hidden vectors, and the caption says how many of them stand apart.
 
     Everything is placed in inches, without axes, each of which would take as long as all that is drawn in it.
     """
     W = W.detach().float().cpu().nan_to_num(0).clamp(-FARTHEST, FARTHEST)  # a diverging model is still drawn
-    unit = PANEL_INCHES / 2 / MARGIN / max(1.0, float(W.norm(dim=1).max()))
+    unit = PANEL_INCHES / 2 / MARGIN / max(USUAL_LENGTH, float(W.norm(dim=1).max()))
     polygons = find_polygons(W)
     n_instances, _, n_features = W.shape
-    n_columns = n_columns or (n_instances if n_instances <= IN_ONE_ROW else math.ceil(n_instances**0.5))
+    if n_columns is None:
+        n_columns = n_instances if n_instances <= IN_ONE_ROW else math.ceil((WIDER * n_instances) ** 0.5)
     n_rows = math.ceil(n_instances / n_columns)
-    figure = Figure(figsize=(PANEL_INCHES * n_columns, PANEL_HEIGHT * n_rows + 0.2), dpi=100)
+    beside = SIDE_INCHES if n_instances == 1 else 0.0  # where the text of a single panel stands
+    height = PANEL_INCHES if n_instances == 1 else PANEL_HEIGHT
+    figure = Figure(figsize=(PANEL_INCHES * n_columns + beside, height * n_rows + 0.2), dpi=100)
     inches = figure.dpi_scale_trans
     for i in range(n_instances):
         row, column = divmod(i, n_columns)
-        x, y = PANEL_INCHES * (column + 0.5), PANEL_HEIGHT * (n_rows - row - 0.5) - 0.1
+        x, y = PANEL_INCHES * (column + 0.5), height * (n_rows - row - 0.5) + (0.1 if beside else -0.1)
         draw_polygon(figure, W[i], polygons, i, inches, (x, y), unit, LABEL_INCHES)
         _label_circle(figure, W[i], (x, y), unit, inches)
         n_learned, norm = int(polygons.learned[i].sum()), float(W[i].norm())
         title = f"{textwrap.fill(names[i], CHARACTERS)}\n{polygons.names[i]}"
-        figure.text(x, y + PANEL_INCHES / 2, title, fontsize=11, ha="center", va="bottom", transform=inches)
         of_features = f"{n_learned} of {n_features} learned, norm {norm:.2f}"
-        caption = (
-            f"{counted(n_learned, 'direction')} of {counted(n_features, 'example')}" if of_examples else of_features
-        )
+        of_them = f"{counted(n_learned, 'direction')} of {counted(n_features, 'example')}"
+        caption = of_them if of_examples else of_features
+        if beside:
+            text = "\n\n".join([f"step {step:,}", title, caption.replace(", ", "\n")])
+            figure.text(x + PANEL_INCHES / 2, y, text, fontsize=11, va="center", transform=inches)
+            return figure
+        figure.text(x, y + PANEL_INCHES / 2, title, fontsize=11, ha="center", va="bottom", transform=inches)
         figure.text(x, y - PANEL_INCHES / 2, caption, fontsize=10, ha="center", va="top", transform=inches)
     figure.suptitle(f"step {step:,}", fontsize=10, y=1 - 0.08 / figure.get_figheight())
     return figure

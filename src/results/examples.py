@@ -10,7 +10,7 @@ from torch import Tensor
 from src.geometry.polygons import find_polygons
 from src.model import ToyModel
 from src.results.census import loss_text
-from src.results.rates import counted, rates
+from src.results.rates import counted, counted_geometry, rates
 
 MAX_EXAMPLES = 100  # that may form something
 
@@ -32,7 +32,9 @@ def of_examples(model: ToyModel, examples: Tensor) -> list[dict[str, Any]]:
 def examples_text(rows: Sequence[Mapping[str, Any]], n_examples: int) -> str:
     """What the examples form, and which loss is which: `The 5 training examples form: 4 pentagon, 1 irregular. ...`"""
     shares = rates([row["example_geometry"] for row in rows])
-    what = ", ".join(f"{share.count} {name}" if len(rows) > 1 else name for name, share in shares.items() if name)
+    what = ", ".join(
+        counted_geometry(share.count, name) if len(rows) > 1 else name for name, share in shares.items() if name
+    )
     form = f"The {counted(n_examples, 'training example')} form{'s' * (n_examples == 1)}: {what}. " if what else ""
     on_them, fresh = (loss_text(median(row[name] for row in rows)) for name in ("training_loss", "loss"))
     middle = "median " if len(rows) > 1 else ""

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
+from src.geometry.polygons import IRREGULAR
+
 CONFIDENCE = 0.95
 
 
@@ -53,6 +55,11 @@ class Difference(NamedTuple):
 def counted(count: int, noun: str) -> str:
     """`1 instance`, `1,024 instances`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def counted_geometry(count: int, geometry: str) -> str:
+    """`1 pentagon`, `4 pentagons`, `3 irregular`."""
+    return f"{count:,} {geometry}" if geometry == IRREGULAR else counted(count, geometry)
 
 
 def rate(count: int, n: int) -> Rate:

@@ -97,7 +97,8 @@ class Stack(LightningModule):
     def mean_gradient_norm(self, instances: list[int] | None) -> MeanGradientNorm:
         """What from now on knows the mean gradient norm of W's columns, or for None of each whole W, between records.
 
-        Every step then costs a norm more. Ask before training starts; whoever asks for the same shares the work.
+        Every step then costs a norm more, for None every tenth step of a block. Ask before training starts; asking for
+        the same shares the work.
         """
         key = None if instances is None else tuple(instances)
         return MeanGradientNorm(self.gradient_norms.setdefault(key, GradientNorms(instances)))
