@@ -108,7 +108,7 @@ def phase_figure(
         if not math.isnan(crossing.p):
             for axes in (above, below):
                 axes.axvline(crossing.p, color=INK, linewidth=0.8)
-            place = {"transform": above.get_xaxis_transform(), "rotation": 40, "rotation_mode": "anchor"}
+            place = {"transform": above.get_xaxis_transform(), "rotation": 90, "ha": "center", "va": "bottom"}
             above.text(crossing.p, 1.01, f"{crossing.p:.4g}", fontsize=8.5, **place)
     above.set_ylabel("loss, over that of a model without features")
     below.set(ylabel="loss above the best one's", xlabel="p, the probability that a feature is active")
