@@ -60,7 +60,7 @@ def link(logdir: Path, folder: Path, tags: Collection[str], port: int = 6006) ->
             pins.append({"plugin": "scalars", "tag": f"{chart}/all" if f"{chart}/all" in own else own[0]})
     version = r"version_\d+" if re.fullmatch(r"version_\d+", folder.name) else re.escape(folder.name)
     settings = {
-        "runFilter": re.escape(run),
+        **({} if run == "." else {"runFilter": re.escape(run)}),
         "smoothing": 0,
         "runColorGroup": COLORS.format(version=version),
         "pinnedCards": json.dumps(pins, separators=(",", ":")),
