@@ -55,7 +55,7 @@ def draw_dimensionalities(axes: Axes, regimes: Sequence[Regime]) -> None:
         for x, regime in zip(places, regimes, strict=True):
             values = (regime.feature_dimensionality if of == "feature" else regime.example_dimensionality)[regime.best]
             shown = values.topk(min(N_POINTS, len(values))).values if of == "feature" else values[:N_POINTS]
-            axes.plot([x + shift] * len(shown), shown, ".", color=color, markersize=3, alpha=0.5)
+            axes.plot([x + shift] * len(shown), shown, ".", color=color, markersize=3, alpha=0.5, rasterized=True)
         best = [float(summary[regime.best]) for summary, regime in zip(summaries, regimes, strict=True)]
         axes.plot(places, best, color=color, linewidth=1.6, linestyle=dashes, label=name)
         low, high = ([float(edge) for edge in edges] for edges in zip(*(s.aminmax() for s in summaries), strict=True))
@@ -94,8 +94,10 @@ def draw_star(axes: Axes, vectors: Float[Tensor, "2 point"], color: str) -> None
     if reach >= MARGIN * NEAR_CIRCLE:
         axes.add_patch(Circle((0, 0), 1, fill=False, color=FAINT, linewidth=0.8))
     reach = max(reach, MARGIN) if reach >= MARGIN * NEAR_CIRCLE else reach
-    axes.add_collection(LineCollection([((0, 0), tip) for tip in tips], colors=color, linewidths=0.7, alpha=0.7))
-    axes.plot(*tips.T, ".", color=color, markersize=2.5)
+    axes.add_collection(
+        LineCollection([((0, 0), tip) for tip in tips], colors=color, linewidths=0.7, alpha=0.7, rasterized=True)
+    )
+    axes.plot(*tips.T, ".", color=color, markersize=2.5, rasterized=True)  # hundreds of points: pixels are smaller
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
 
