@@ -2,7 +2,7 @@
 
 from lightning import Callback, LightningModule, Trainer
 
-from callbacks.recorder import add_figure
+from callbacks.recorder import N_FOLLOWED, add_figure
 from callbacks.trajectory import Trajectory
 from src.errors import require
 from src.figures.curves import curves_figure
@@ -15,8 +15,9 @@ from src.runs.folder import CURVES, FORMATION, run_folder, write_whole
 class Curves(Callback):
     """After training, from what `Trajectory` recorded: `curves.svg`, `curves.png`, and the animation `formation.svg`.
 
-    A column an instance: lengths of W's columns and of W, gradient norms, losses and the number of learned features,
-    by step. Polygons move in the plane: a model of other than two hidden dimensions gets no animation.
+    A column for each of the first four instances: lengths of W's columns and of W, gradient norms, losses and the
+    number of learned features, by step. Polygons move in the plane: a model of other than two hidden dimensions gets no
+    animation.
 
     Raises:
         ConfigError: if no `Trajectory` comes before it in the list of callbacks.
@@ -30,7 +31,10 @@ class Curves(Callback):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, ToyModel)
-        tensors, names = self._trajectory.tensors(), [pl_module.instance_names[i] for i in self._trajectory.followed]
+        shown = self._trajectory.followed[:N_FOLLOWED]
+        names = [pl_module.instance_names[i] for i in shown]
+        recorded = self._trajectory.tensors()
+        tensors = {name: own[:, : len(shown)] if own.dim() > 1 else own for name, own in recorded.items()}
         add_figure(trainer, CURVES, curves_figure(tensors, names))
         if pl_module.n_hidden == 2:
             svg = formation_svg(tensors["W"], tensors["steps"].tolist(), names)

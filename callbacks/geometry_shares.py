@@ -15,10 +15,10 @@ from src.runs.folder import SHARES, SHARES_PICTURE, run_folder, write_rows
 
 
 class GeometryShares(Recorder):
-    """Chart `geometry_share`, one line a geometry, over all instances; picture `geometry_shares`, with 95 % intervals.
+    """Chart `geometry_share`, one line a geometry, over all instances; picture `shares`, with 95 % intervals.
 
-    In the run folder: `shares.csv` (step, geometry, count, n, share, low, high) and `shares.png`. The counts are part
-    of every checkpoint, so a resumed run's files cover the whole run.
+    In the run folder: `shares.csv` (step, geometry, count, n, share, low, high), `shares.svg` and `.png`. The counts
+    are part of every checkpoint, so a resumed run's files cover the whole run.
 
     Args:
         n_records: so many records, evenly spaced; null for the default.

@@ -10,8 +10,8 @@ from src.runs.charts import charts_of, spread_lines
 class GradientNorms(Recorder):
     """Chart `gradient_norm`, a line a feature or of more than 16 a histogram.
 
-    A point is the mean over the steps since the last one, of the norm of each batch's own gradient, before the
-    optimizer sees it. (The norm of one batch scatters by half its mean.)
+    A point is the mean over the steps since the last one, or since the run was resumed, of the norm of each batch's own
+    gradient, before the optimizer sees it. (The norm of one batch scatters by half its mean.)
 
     Of a stack that is larger than what is followed, `gradient_norm/all` shows the spread over all instances of the
     whole gradient's norm, a mean over every tenth of these steps.

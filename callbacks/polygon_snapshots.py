@@ -64,6 +64,6 @@ class PolygonSnapshots(Recorder):
         names = [model.instance_names[i] for i in self.followed]
         figure = self.draw(trainer, model, names, step)
         if after_last:
-            add_figure(trainer, self.file, figure)
+            add_figure(trainer, self.file, figure, sharper=1)  # as all frames of the slider
         else:
             charts_of(trainer).add_png(Path(self.file).stem, png(figure, sharper=1), step)  # in half the time

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from torch.optim import Optimizer
 
 from src.errors import require
-from src.figures.elements import write_figure
+from src.figures.elements import SHARPER, png, write_figure
 from src.model import ToyModel
 from src.runs.charts import N_LINES, charts_of
 from src.runs.folder import run_folder
@@ -18,10 +18,16 @@ EARLY = 0.15  # the part of a run in which everything happens
 SPARSER = 10  # how many times as far apart the later records are
 
 
-def add_figure(trainer: Trainer, file: str, figure: Figure) -> None:
-    """Write a figure to this file of the run folder, as SVG and as PNG whatever its suffix, and to the charts."""
+def add_figure(trainer: Trainer, file: str, figure: Figure, sharper: int = SHARPER) -> None:
+    """Write a figure to this file of the run folder, as SVG and as PNG whatever its suffix, and to the charts.
+
+    Args:
+        sharper: pixels of the picture in the charts, for each of the figure's own, in both directions.
+    """
     path = run_folder(trainer) / file
-    charts_of(trainer).add_png(path.stem, write_figure(path, figure), trainer.global_step)
+    content = write_figure(path, figure)
+    content = content if sharper == SHARPER else png(figure, sharper)
+    charts_of(trainer).add_png(path.stem, content, trainer.global_step)
     charts_of(trainer).files.append(path.with_suffix(".svg").name)
 
 
@@ -84,6 +90,9 @@ class Recorder(Callback):
             self.followed,
             f"numbers from 0 to {n_instances - 1}, the model's instances",
         )
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._next_step = self.step_after(trainer.global_step - 1)  # a resumed run goes on with the same steps
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         step = trainer.global_step

@@ -10,7 +10,7 @@ from src.runs.charts import charts_of
 
 
 class TrainingLoss(Recorder):
-    """Line `training` of the chart `loss`, whose other line, `overall`, is the held-out loss of `FeatureLosses`.
+    """Line `training` of the chart `loss`, whose other line, the run itself, is the held-out loss of `FeatureLosses`.
 
     It is the mean over the block of steps that was trained on: of a finite training set, the loss on all of it.
     """

@@ -34,7 +34,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from rich.console import Console
 
 from src import data, variants  # noqa: F401 - what is imported can be named by its bare name
-from src.errors import ConfigError, NonFiniteError, require
+from src.errors import ConfigError, NonFiniteError, essence, require
 from src.model import ToyModel
 from src.objective import build
 from src.runs.folder import flat_settings, read_settings, run_of_checkpoint
@@ -45,8 +45,6 @@ if _was_enabled:
     gc.enable()
 waiting.clear()
 
-# Lines of a parser's message that say only what it was about to try.
-BOILERPLATE = '(Parser key "|Does not validate|Subtypes:|Errors:|Expected a <class .NoneType.>|Given value)'
 PARALLEL_FROM = 2**16  # entries of a step's x' from which a second thread pays
 SAVED = {"state_dict", "pytorch-lightning_version"}  # in every checkpoint, and looked for by Lightning
 # What `test` may have otherwise than the run: it ends in the same weights, and the same distribution.
@@ -61,22 +59,11 @@ class Parser(LightningArgumentParser):
     """Refuses bad arguments in one sentence."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        raise ConfigError(where_now(message) or _essence(message)) from ex
+        raise ConfigError(where_now(message) or essence(message)) from ex
 
     def save(self, *arguments: Any, **options: Any) -> None:
         """Write a configuration that was parsed and so is valid: to look again would take a tenth of a start."""
         super().save(*arguments, **{**options, "skip_validation": True})
-
-
-def _essence(message: str) -> str:
-    """The keys and the first reason of a parser's message, which lists every type that it tried, in one line."""
-    lines = [line.strip().removeprefix("- ") for line in message.splitlines() if line.strip()] or ["it was refused"]
-    keys = [key for line in lines for key in re.findall(r'^Parser key "([^"]+)"(?: element \d+)?:$', line)]
-    reasons = [line for line in lines if not re.match(BOILERPLATE, line)]
-    reason = re.sub(r"<class '([\w.]+)'>", r"\1", reasons[0] if reasons else lines[0])
-    if not keys:
-        return reason
-    return ".".join(keys) + ("." if re.match(r"\w+: ", reason) else ": ") + reason  # a class's own parser names its key
 
 
 class ToyCLI(LightningCLI):
@@ -168,8 +155,9 @@ class ToyCLI(LightningCLI):
         # Nothing loaded until now is garbage: without it, the collector's full passes cost a tenth of a short run.
         gc.freeze()
         # Torch's threads gain nothing on small tensors, and lose a hundredfold where another process holds a core.
+        has_threads = self.model.objective.has_threads  # which builds the C++ part, where it has to be built
         entries = self.model.n_instances * self.model.n_features * getattr(self.datamodule, "batch_size", 1)
-        if entries < PARALLEL_FROM or self.model.objective.has_threads:
+        if entries < PARALLEL_FROM or has_threads:
             torch.set_num_threads(1)
 
     def before_validate(self) -> None:
@@ -210,9 +198,11 @@ def command_line(args: list[str], cli: type[ToyCLI] = ToyCLI) -> ToyCLI:
 def main(args: list[str] | None = None, cli: type[ToyCLI] = ToyCLI) -> int:
     """Run the command line; return its exit status: 2 for a bad setting, 1 for a run that became non-finite."""
     quiet()
-    waiting.say("reading the configuration")
+    asked = sys.argv[1:] if args is None else args
+    if not any(word.startswith(("--help", "-h", "--print_config")) for word in asked):
+        waiting.say("reading the configuration")
     try:
-        command_line(sys.argv[1:] if args is None else args, cli)
+        command_line(asked, cli)
     except (ConfigError, MisconfigurationException) as error:
         waiting.clear()
         print(f"error: {error}", file=sys.stderr)
@@ -222,6 +212,8 @@ def main(args: list[str] | None = None, cli: type[ToyCLI] = ToyCLI) -> int:
         return 1
     except SIGTERMException:
         return 128 + signal.SIGTERM
+    finally:
+        waiting.clear()
     return 0
 
 

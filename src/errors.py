@@ -1,7 +1,11 @@
 """The two ways in which a run is refused or stopped with a sentence instead of a traceback."""
 
 import argparse
+import re
 from typing import NoReturn
+
+# Lines of a parser's message that say only what it was about to try.
+BOILERPLATE = '(Parser key "|Does not validate|Subtypes:|Errors:|Expected a <class .NoneType.>|Given value)'
 
 
 class ConfigError(ValueError):
@@ -36,3 +40,14 @@ class Arguments(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise ConfigError(message)
+
+
+def essence(message: str) -> str:
+    """The keys and the first reason of a parser's message, which lists every type that it tried, in one line."""
+    lines = [line.strip().removeprefix("- ") for line in message.splitlines() if line.strip()] or ["it was refused"]
+    keys = [key for line in lines for key in re.findall(r'^Parser key "([^"]+)"(?: element \d+)?:$', line)]
+    reasons = [line for line in lines if not re.match(BOILERPLATE, line)]
+    reason = re.sub(r"<class '([\w.]+)'>", r"\1", reasons[0] if reasons else lines[0])
+    if not keys:
+        return reason
+    return ".".join(keys) + ("." if re.match(r"\w+: ", reason) else ": ") + reason  # a class's own parser names its key

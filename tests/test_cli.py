@@ -25,7 +25,9 @@ def test_the_end_of_a_run_shows_its_polygon_and_the_tensorboard_command(
     assert err == ""
     assert re.search(r"seed 11: \w+, \d of 6 learned, Frobenius norm \d\.\d{3}, loss 0\.\d{8}\n", out)
     assert f"tensorboard --logdir {tmp_path} --samples_per_plugin images=500\n" in out
-    assert re.search(r"http://localhost:6006/\?runFilter=hexagon/version_0&smoothing=0&\S+#timeseries\n", out)
+    assert re.search(
+        r"http://localhost:6006/\?runFilter=%5Ehexagon/version_0\(/%7C%24\)&smoothing=0&\S+#timeseries\n", out
+    )
     listed = re.search(r"pictures: (.*) in (\S+)\n", out)
     assert listed is not None
     pictures = listed[1].split(", ")

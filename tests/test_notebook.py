@@ -167,3 +167,17 @@ def test_what_a_users_model_saves_comes_back(tmp_path: Path) -> None:
     loaded = Keeps.load_from_checkpoint(tmp_path / "a.ckpt")
     assert loaded.hparams["slope"] == 0.7
     assert loaded.n_features == 6
+
+
+@NO_VALIDATION
+def test_early_stopping_on_what_a_user_logs_needs_no_validation() -> None:
+    class Logs(ReLUOutputModel):
+        def training_step(self, block: Any, batch_idx: int) -> Any:
+            output = super().training_step(block, batch_idx)
+            self.log("train_loss", output["feature_losses"].mean())
+            return output
+
+    stopping = EarlyStopping("train_loss", min_delta=1.0, patience=2, check_on_train_epoch_end=True)
+    trainer = lightning.Trainer(max_steps=100, log_every_n_steps=1, **{**QUIET, "callbacks": [stopping]})
+    trainer.fit(Logs(n_features=6), DataLoader(torch.rand(16, 6), batch_size=4))
+    assert trainer.global_step == 12  # the first epoch, and two that are not better

@@ -1,6 +1,7 @@
 """What a law of examples is: something to draw from and, where that can be done, to enumerate."""
 
 from abc import ABC, abstractmethod
+from inspect import signature
 
 import torch
 from jaxtyping import Float
@@ -14,13 +15,17 @@ class Distribution(ABC):
 
     A law of one's own sets `n_features` and defines `draw`. One whose sets of active features can be enumerated defines
     `support_sizes` too: then the loss over it is exact, and otherwise a fixed sample's. Its text, `str(law)`, says
-    what it is made from: a run is not resumed under another.
+    what it is made from, by default the numbers and texts among its arguments that it keeps under their own names: a
+    run is not resumed under another.
     """
 
     n_features: int
 
     def __str__(self) -> str:
-        return ", ".join([type(self).__name__, *(f"{name} {value}" for name, value in vars(self).items())])
+        kept = {name: getattr(self, name, None) for name in signature(type(self)).parameters}
+        plain = (bool, int, float, str, list, tuple)
+        texts = [f"{name} {value}" for name, value in kept.items() if isinstance(value, plain)]
+        return ", ".join([type(self).__name__, *texts])
 
     @abstractmethod
     def draw(self, shape: tuple[int, ...], generator: torch.Generator) -> Float[Tensor, "*shape feature"]:

@@ -19,8 +19,9 @@ PENTAGON_NORM = math.sqrt(5)  # the post's "theoretical limit": five unit vector
 N_LINES = 16  # features that are drawn one by one; of more, their quantiles
 QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)
 STEP_TICKS = (0, 100, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000)
+APART = 0.085  # of the axis, between two labelled steps
 COLUMN_INCHES, ROW_INCHES = 4.1, (2.6, 2.1, 2.4, 1.1)
-MARGINS = {"left": 0.95, "right": 1.0, "top": 0.45, "bottom": 0.55}  # in inches; labels stand at the right
+MARGINS = {"left": 0.95, "right": 1.2, "top": 0.45, "bottom": 0.55}  # in inches; labels stand at the right
 FEATURE_WIDTH, OVERALL_WIDTH = 1.3, 2.0
 End = tuple[float, str, str]  # where a line ends, its label and its colour
 
@@ -29,7 +30,10 @@ def draw_by_step(axes: Axes, steps: Sequence[int]) -> None:
     """A step axis on which equal lengths are equal growths of the step's square root: the beginning has room."""
     last = max(steps[-1], 1)
     axes.set_xscale("function", functions=(lambda x: np.sqrt(np.maximum(x, 0)), np.square))
-    ticks = [tick for tick in STEP_TICKS if tick < 0.8 * last] + [last]
+    ticks = [last]
+    for tick in reversed(STEP_TICKS):
+        if np.sqrt(ticks[0]) - np.sqrt(tick) >= APART * np.sqrt(last):
+            ticks.insert(0, tick)
     axes.set_xticks(ticks, minor=False)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
     axes.set_xlim(0, last)

@@ -9,11 +9,12 @@ from torch import Tensor
 
 from src.figures.elements import INK
 from src.figures.palette import feature_color
-from src.figures.polygons import FARTHEST, LABEL_DISTANCE, MARGIN, MAX_SPOKES, USUAL_LENGTH, stub_sides
+from src.figures.polygons import FARTHEST, LABEL_DISTANCE, MARGIN, USUAL_LENGTH, stub_sides
 from src.geometry.polygons import find_polygons, longest
 
 PANEL, TITLE, AXIS = 220, 46, 34  # pixels: a panel's side, the room above and below
 SECONDS, HOLD = 8, 0.25  # a turn of the animation, and the part of it in which the last frame stays
+MAX_SPOKES = 64  # of a polygon, the longest
 N_NUMBERED = 12  # columns are numbered up to here
 
 
@@ -37,6 +38,7 @@ def formation_svg(W: Float[Tensor, "record instance 2 feature"], steps: Sequence
         parts.append(f'<text x="{x}" y="18" font-size="13">{escape(name)}</text>')
         parts.append(f'<text x="{x}" y="36" font-size="12">{polygons.names[i]}</text>')
         parts.append(f'<circle cx="{x}" cy="{y}" r="{scale:.1f}" fill="none" stroke="{INK}" stroke-opacity="0.35"/>')
+        parts.append(f'<text x="{x}" y="{y + scale + 11:.1f}" font-size="8">length 1</text>')
         parts += _panel(W[:, i] * scale, polygons.learned[i], x, y)
     parts += _time_axis(steps, width, TITLE + PANEL + 8)
     return "\n".join([*parts, "</svg>\n"])

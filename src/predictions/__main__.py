@@ -9,6 +9,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from src import waiting
+
+if __name__ == "__main__":
+    waiting.say("loading torch")
+
 from rich.console import Console
 
 from src.distributions.supports import MAX_FEATURES
@@ -17,6 +22,7 @@ from src.predictions.formulas import theory
 from src.predictions.phases import phases
 from src.runs.folder import make_folder
 
+waiting.clear()
 INTERRUPTED = 130
 
 

@@ -21,7 +21,7 @@ def settings_of(model: ToyModel, optimizer: Optimizer, data: Mapping[str, Any], 
     """
     settings = {
         "optimizer": type(optimizer).__name__,
-        "lr": optimizer.defaults["lr"],
+        "lr": optimizer.defaults.get("lr"),
         "n_features": model.n_features,
         "p": data.get("feature_probability"),
         "seeds": seeds_text(model.seeds),
@@ -33,7 +33,9 @@ def settings_of(model: ToyModel, optimizer: Optimizer, data: Mapping[str, Any], 
         **{name: optimizer.defaults.get(name) for name in OPTIMIZER_SETTINGS},
         **{f"data_{name}" if name == "seed" else name: data.get(name) for name in DATA_SETTINGS},
     }
-    return {name: value for name, value in settings.items() if value is not None}
+    plain = (bool, int, float, str)
+    kept = {name: value for name, value in settings.items() if value is not None}
+    return {name: value if isinstance(value, plain) else str(value) for name, value in kept.items()}
 
 
 def seeds_text(seeds: Sequence[int]) -> str:

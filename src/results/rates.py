@@ -51,7 +51,6 @@ class Difference(NamedTuple):
         return f"{points}, p = {self.p_value:.2g}"
 
 
-@lru_cache(maxsize=65536)
 def counted(count: int, noun: str) -> str:
     """`1 instance`, `1,024 instances`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
@@ -62,6 +61,7 @@ def counted_geometry(count: int, geometry: str) -> str:
     return f"{count:,} {geometry}" if geometry == IRREGULAR else counted(count, geometry)
 
 
+@lru_cache(maxsize=65536)
 def rate(count: int, n: int) -> Rate:
     """The share `count` / `n` with its Wilson interval (Wilson 1927)."""
     from scipy.stats import binomtest  # noqa: PLC0415 - half a second that most runs do not need

@@ -3,7 +3,8 @@
 TensorBoard colours a curve by its run, not by its tag: six features in one chart come out in six colours only when each
 is a sub-run of its own with the same tag. So a *line* here is a sub-run of the run folder (`feature_0`, ...), a *chart*
 is a tag, and every callback of a run shares one set of files. What belongs to no single line is in the run folder
-itself. Other loggers take the same values as metrics, `<chart>/<line>`, and pictures where they have `log_image`.
+itself. Other loggers take the same values as metrics, `<chart>/<line>` or `<chart>/overall`, and pictures where they
+have `log_image`.
 """
 
 import io
@@ -58,7 +59,7 @@ class Charts:
         """Add a point to each line of a chart."""
         for line, value in lines.items():
             self._add(line, Summary.Value(tag=chart, simple_value=value), step)
-            self._metrics[f"{chart}/{line}" if line else chart] = value
+            self._metrics[f"{chart}/{line or 'overall'}"] = value  # no name is the folder of another
 
     def add_features(self, chart: str, values: Float[Tensor, " feature"], step: int) -> None:
         """Add a value of every feature: a line for each, or of more than 16 their distribution."""
@@ -98,7 +99,8 @@ class Charts:
             for value in part.value:
                 self._add(OVERALL, value, step)
         for name, number in outcome.items():
-            self.add_lines(name, {OVERALL: number}, step)
+            self._add(OVERALL, Summary.Value(tag=name, simple_value=number), step)
+            self._metrics[name] = number
         for logger in self.loggers:
             logger.log_hyperparams(dict(settings))
 

@@ -18,15 +18,16 @@ class EventFile:
         began: the time of the first event, which says nothing more than that the run began; by default now.
 
     TensorBoard's own writer computes the checksums in Python, a byte in about 0.1 µs, in a thread for each file: beside
-    a small model's steps that is much.
+    a small model's steps that is much. The name ends otherwise than that writer's, whose file may be in the same
+    folder.
     """
 
     _count = itertools.count()
 
     def __init__(self, folder: Path, began: float | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}.{os.getpid()}.{next(self._count)}"
-        self._file = (folder / name).open("wb")
+        name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}.{os.getpid()}.{next(self._count)}.charts"
+        self._file = (folder / name).open("xb")
         self.add(Event(wall_time=time.time() if began is None else began, file_version="brain.Event:2"))
 
     def add(self, event: Event) -> None:

@@ -1,6 +1,7 @@
 """The command and the link that open a run in TensorBoard as it should be seen."""
 
 import json
+import os
 import re
 from collections.abc import Collection
 from pathlib import Path
@@ -25,7 +26,7 @@ def where_to_look(trainer: Trainer) -> list[Text]:
     lines = [Text(f"pictures: {', '.join(charts.files)} in {folder}")] if charts.files else []
     if charts.folder is not None:
         (logger, *_) = (logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger))
-        logdir = Path(logger.save_dir)
+        logdir = Path(os.path.expandvars(logger.save_dir)).expanduser()  # as Lightning does for the run folder
         lines.append(Text.assemble("see it in TensorBoard:  ", (command(logdir), "bold")))
         lines.append(Text(f"and open there:  {link(logdir, charts.folder, charts.tags)}"))
     elif charts.loggers:
@@ -59,8 +60,9 @@ def link(logdir: Path, folder: Path, tags: Collection[str], port: int = 6006) ->
         if own:
             pins.append({"plugin": "scalars", "tag": f"{chart}/all" if f"{chart}/all" in own else own[0]})
     version = r"version_\d+" if re.fullmatch(r"version_\d+", folder.name) else re.escape(folder.name)
+    version = "^" if run == "." else version  # then lines are named without the run
     settings = {
-        **({} if run == "." else {"runFilter": re.escape(run)}),
+        **({} if run == "." else {"runFilter": f"^{re.escape(run)}(/|$)"}),
         "smoothing": 0,
         "runColorGroup": COLORS.format(version=version),
         "pinnedCards": json.dumps(pins, separators=(",", ":")),

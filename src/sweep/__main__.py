@@ -9,6 +9,12 @@ fails is reported while the others run. After each cell `<out>/rates.csv` is the
 
 import argparse
 import sys
+
+from src import waiting
+
+if __name__ == "__main__":
+    waiting.say("loading torch and Lightning")
+
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -84,13 +90,16 @@ def _parse(args: list[str] | None) -> tuple[argparse.Namespace, list[str]]:
 def main(args: list[str] | None = None, engine: Engine = run_local) -> int:
     """Run a sweep; return its exit status: 2 for a bad setting, 1 if a cell failed, 130 after Ctrl-C."""
     cli.quiet()
+    waiting.say("checking the cells")
     try:
         with stoppable():
             options, arguments = _parse(args)
             out, cells = cells_of(arguments, parse_grid(options.grid), options.shards, options.out)
             make_folder(out)
+            waiting.clear()
             return sweep(out, cells, options.jobs, engine)
     except (ConfigError, MisconfigurationException) as error:
+        waiting.clear()
         print(f"error: {error}", file=sys.stderr)
         return 2
     except Stopped as stop:

@@ -29,9 +29,11 @@ def polygons_of(cells: Sequence[Cell]) -> Figure | None:
         W, step = recorded["W"][-1], max(step, int(recorded["steps"][-1]))
         if W.shape[:2] != (len(names), 2) or (panels and W.shape[1:] != panels[0][1].shape):
             return None
-        settings = [value for key, value in cell.labels.items() if "seed" not in key]  # which the names say
+        settings = [value for key, value in cell.labels.items() if key not in ("first_seed", "seeds")]  # in the names
         panels += [(", ".join([*settings, name]), own) for name, own in zip(names, W, strict=True)]
-    n_columns = len({first for first, _ in map(_two, cells)}) if len(cells[0].labels) == 2 else None
+    is_grid = len(cells[0].labels) == 2 and len(panels) == len(cells)
+    firsts, seconds = ({own[k] for own in map(_two, cells)} for k in (0, 1)) if is_grid else (set(), set())
+    n_columns = len(firsts) if is_grid and len(firsts) * len(seconds) == len(cells) else None
     W = torch.stack([own for _, own in panels])
     return polygon_figure(W, [name for name, _ in panels], step, n_columns=n_columns)
 

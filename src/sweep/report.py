@@ -67,6 +67,9 @@ def report(out: Path, cells: Sequence[Cell], console: Console) -> None:
     if polygons is not None:
         write_figure(out / POLYGONS, polygons)
         pictures.append(out / POLYGONS)
+    else:
+        for suffix in (".png", ".svg"):
+            (out / POLYGONS).with_suffix(suffix).unlink(missing_ok=True)
     agreement = agreement_of(cells, censuses)
     if agreement:
         write_rows(out / AGREEMENT, agreement)

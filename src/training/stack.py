@@ -121,7 +121,8 @@ class Stack(LightningModule):
         stops = [callback for callback in trainer.callbacks if isinstance(callback, EarlyStopping)]  # type: ignore[attr-defined]
         interval = trainer.val_check_interval
         steps = "a number of optimizer steps, for EarlyStopping"
-        require(not stops or isinstance(interval, int), "trainer.val_check_interval", interval, steps)
+        is_checked = isinstance(interval, int) or not any(stop.monitor.startswith("val_") for stop in stops)
+        require(is_checked, "trainer.val_check_interval", interval, steps)
         precision, clipping = trainer.precision, trainer.gradient_clip_val
         require(precision in ("32-true", "64-true"), "trainer.precision", precision, "32-true or 64-true")
         why = "null: a stack's gradients are many models', and one norm of all of them would tie them together"

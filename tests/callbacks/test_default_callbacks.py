@@ -1,6 +1,7 @@
 """What the callbacks of every run record and show."""
 
 import csv
+import io
 import itertools
 import math
 from collections import Counter
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import IMAGES, EventAccumulator
 
 from callbacks.census import Census
@@ -68,7 +70,9 @@ def test_snapshots_show_the_first_and_the_last_step(run: Path) -> None:
     pictures = events.Images("Pictures/polygons")
     assert pictures[0].step == 0
     assert pictures[-1].step == 120
-    assert pictures[-1].encoded_image_string == (run / POLYGONS).read_bytes()
+    sizes = [Image.open(io.BytesIO(own.encoded_image_string)).size for own in pictures]
+    assert len(set(sizes)) == 1
+    assert Image.open(run / POLYGONS).size == tuple(2 * side for side in sizes[0])
     assert pictures[0].encoded_image_string.startswith(b"\x89PNG")
 
 

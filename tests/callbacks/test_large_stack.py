@@ -60,6 +60,9 @@ def test_a_large_stack_is_summarised_beside_the_few_that_are_followed(stack: Pat
             assert scalars(stack / line)[chart][120] == pytest.approx(values.quantile(quantile).item(), rel=1e-5)
     assert set(scalars(stack)["loss/all"]) == {50, 100, 120}  # ends of the blocks that began at a record
     assert set(scalars(stack)["gradient_norm/all"]) == {0, 50, 100, 120}
+    of_all = scalars(stack)["gradient_norm/all"]
+    lowest, highest = (scalars(stack / f"{end}_5_percent")["gradient_norm/all"] for end in ("lowest", "highest"))
+    assert all(0 < lowest[step] < of_all[step] < highest[step] for step in of_all)
     charts = set(scalars(stack / "feature_0"))
     assert charts == {
         f"{name}/seed {i}" for name in ("feature_norm", "gradient_norm", "feature_loss") for i in range(4)

@@ -13,6 +13,7 @@ from src.data import SparseFeatures
 from src.errors import ConfigError
 from src.model import ReLUOutputModel
 from src.runs.folder import TRAJECTORY
+from src.training.gradient_norms import GradientNorms, MeanGradientNorm
 from tests.running import QUIET, SMALL_VALIDATION, fit
 
 
@@ -74,3 +75,15 @@ def test_recorded_gradient_norms_are_calm(seed: int, tmp_path: Path) -> None:
     norms = trajectory.tensors()["gradient_norms"][late, 0]
     assert len(norms) == 11
     assert (norms.std(dim=0) / norms.mean(dim=0) < 0.15).all()
+
+
+def test_the_norm_of_a_whole_gradient_is_a_mean_over_the_steps_since_it_was_taken() -> None:
+    of_all = GradientNorms(None)
+    gradients = torch.rand(4, 3, 2, 6, generator=torch.Generator().manual_seed(0))
+    mean = MeanGradientNorm(of_all)
+    for gradient in gradients:
+        of_all.add(gradient)
+    taken = mean.take()
+    assert taken is not None
+    torch.testing.assert_close(taken[:, 0], gradients.flatten(2).norm(dim=2).mean(dim=0))
+    assert mean.take() is None

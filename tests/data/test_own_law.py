@@ -1,6 +1,7 @@
 """A distribution of one's own: three lines to draw from, and every data module takes it."""
 
 import re
+from typing import Any
 
 import pytest
 import torch
@@ -59,5 +60,14 @@ def test_a_run_is_resumed_under_the_same_law_and_no_other(n_examples: int | str)
 
     state = stream(0.5).state_dict()
     stream(0.5).load_state_dict(state)
-    with pytest.raises(ConfigError, match=re.escape("AllOrNone, n_features 4, p 0.5")):
+    with pytest.raises(ConfigError, match=re.escape("AllOrNone, p 0.5, n_features 4")):
         stream(0.25).load_state_dict(state)
+
+
+def test_the_text_of_a_law_does_not_depend_on_the_process() -> None:
+    class Shaped(AllOrNone):
+        def __init__(self, shape: Any, p: float = 0.5) -> None:
+            super().__init__(p)
+            self.shape = shape
+
+    assert str(Shaped(lambda x: x)) == "Shaped, p 0.5"

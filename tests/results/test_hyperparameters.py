@@ -30,6 +30,15 @@ def test_the_settings_that_matter_most_come_first_and_none_is_empty() -> None:
     assert "n_examples" not in settings
 
 
+def test_settings_of_a_users_own_kind_are_told_as_text() -> None:
+    model = ReLUOutputModel(6)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.3)
+    del optimizer.defaults["lr"]
+    settings = settings_of(model, optimizer, {"feature_probability": [0.05] * 6}, 100)
+    assert "lr" not in settings
+    assert settings["p"] == "[0.05, 0.05, 0.05, 0.05, 0.05, 0.05]"
+
+
 def test_the_outcome_is_shares_and_the_lowest_loss() -> None:
     names = ["pentagon", "pentagon", "hexagon", "heptagon"]
     outcome = outcome_of([{"geometry": name, "loss": 0.1 * k} for k, name in enumerate(names, 1)])

@@ -14,11 +14,13 @@ from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
+from lightning import Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
 
 from src.figures.palette import FEATURE_COLORS
 from src.runs.descriptions import DESCRIPTIONS, description
-from src.runs.tensorboard_link import link
-from tests.running import run_cli
+from src.runs.tensorboard_link import link, where_to_look
+from tests.running import QUIET, run_cli
 
 RUN = "hexagon/version_0"
 CHARTS = ("feature_loss", "feature_norm", "gradient_norm")
@@ -58,7 +60,25 @@ def test_lines_are_coloured_alike_in_every_run(version: str) -> None:
     assert {line: match and match[1] for line, match in found.items()} == {line: line for line in found}
     assert not any(re.search(pattern, f"a/{version}/{line}") for line in ("sqrt_5", "lowest_5_percent"))
     assert re.search(query["runFilter"][0], f"a/{version}/feature_0")
-    assert not re.search(query["runFilter"][0], "b/version_12/feature_0")
+    others = ("b/version_12/feature_0", f"old_a/{version}", f"a/{version}0/feature_0")
+    assert not any(re.search(query["runFilter"][0], other) for other in others)
+
+
+def test_a_run_that_is_the_logdir_itself_is_coloured_and_not_filtered() -> None:
+    query = parse_qs(urlsplit(link(Path("logs"), Path("logs"), [])).query)
+    pattern = query["runColorGroup"][0].removeprefix("regex:")
+    assert [bool(re.search(pattern, line)) for line in (".", "feature_3", "sqrt_5")] == [True, True, False]
+    assert "runFilter" not in query
+
+
+def test_a_folder_in_the_users_home_is_one_that_tensorboard_finds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    trainer = Trainer(max_steps=1, **{**QUIET, "logger": TensorBoardLogger("~/logs", name="own")})
+    text = " ".join(line.plain for line in where_to_look(trainer))
+    assert f"--logdir {tmp_path}/logs " in text
+    assert "runFilter=%5Eown/version_0" in text
 
 
 def test_a_users_own_chart_has_no_description() -> None:
