@@ -74,7 +74,7 @@ def test_validate_reports_a_checkpoint(tmp_path: Path, capsys: pytest.CaptureFix
         slow(["--trainer.max_stepz=1"], "unrecognized arguments: --trainer.max_stepz=1"),
         (["--model.optimizer.lr=-1"], "model.optimizer is refused by torch: Invalid learning rate: -1.0"),
         slow(["--trainer.max_steps=0"], "trainer.max_steps is 0; it must be at least 1."),
-        slow(["--trainer.gradient_clip_val=1"], "gradient_clip_val is 1.0; it must be null: a stack's gradients are"),
+        slow(["--trainer.gradient_clip_val=1"], "gradient_clip_val is 1; it must be null: a stack's gradients are"),
         slow(["--trainer.accelerator=abacus"], "You selected an invalid accelerator name"),
         slow(["--trainer.precision=bf16-true"], "trainer.precision is bf16-true; it must be 32-true or 64-true."),
         (["--ckpt_path=missing.ckpt"], "ckpt_path is missing.ckpt; it must be an existing checkpoint file."),

@@ -72,7 +72,7 @@ def test_snapshots_show_the_first_and_the_last_step(run: Path) -> None:
     assert pictures[-1].step == 120
     sizes = [Image.open(io.BytesIO(own.encoded_image_string)).size for own in pictures]
     assert len(set(sizes)) == 1
-    assert Image.open(run / POLYGONS).size == tuple(2 * side for side in sizes[0])
+    assert Image.open(io.BytesIO((run / POLYGONS).read_bytes())).size == tuple(2 * side for side in sizes[0])
     assert pictures[0].encoded_image_string.startswith(b"\x89PNG")
 
 

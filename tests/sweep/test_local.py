@@ -41,7 +41,7 @@ def test_a_sweep_runs_two_cells_at_a_time_and_survives_one_that_diverges(tmp_pat
     done = subprocess.run([*COMMAND, sgd, *grid], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "failed: lr=1e6 (all): exit status 1: The loss became non-finite at step" in done.stdout
-    assert done.stderr == "error: 1 of 2 cells failed; the same command runs them again.\n"
+    assert done.stderr == "error: 1 of 2 cells failed; the same command runs what failed again.\n"
     with (tmp_path / RATES).open(newline="") as file:
         assert {row["model.optimizer.init_args.lr"] for row in csv.DictReader(file)} == {"1"}
 
