@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from src import cli
+from src import cli, errors
 from src.runs.folder import CHECKPOINT
 from tests.running import ROOT, read_census, read_trajectory, run_cli, run_of, slow
 
@@ -157,7 +157,7 @@ def test_without_a_subcommand_the_choices_are_named(capsys: pytest.CaptureFixtur
 
 
 def test_a_refusal_without_words_is_still_one_sentence() -> None:
-    assert cli._essence("") == "it was refused"
+    assert errors.essence("") == "it was refused"
 
 
 def test_the_garbage_collector_is_on_again_after_the_imports() -> None:
