@@ -2,7 +2,7 @@
 
 from lightning import Callback, LightningModule, Trainer
 
-from callbacks.recorder import add_figure
+from callbacks.pictures import add_figure
 from src.errors import require
 from src.figures.basin import basin_figure
 from src.geometry.polygons import Polygons, find_polygons

@@ -6,9 +6,10 @@ from typing import Any
 from lightning import Callback, LightningModule, Trainer
 from rich.console import Console
 
-from callbacks.progress import polygons
+from callbacks.pictures import has_braille, polygons
 from callbacks.recorder import N_FOLLOWED
 from src.data import FiniteFeatures
+from src.errors import require
 from src.geometry.polygons import find_polygons
 from src.model import ToyModel
 from src.results.census import census_rows, instance_line
@@ -42,6 +43,11 @@ class Census(Callback):
         example_geometry          what its hidden vectors form, of up to 100 examples
     """
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        module = trainer.datamodule  # type: ignore[attr-defined]
+        allowed = "one with a `population`, over which the census takes the loss"
+        require("population" in dir(module), "the data module", type(module).__name__, allowed)
+
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._take(trainer, pl_module)  # type: ignore[arg-type]
 
@@ -61,7 +67,7 @@ class Census(Callback):
 
         console = Console()
         if len(rows) <= N_FOLLOWED:
-            if model.n_hidden == 2 and console.encoding.lower().startswith("utf"):
+            if model.n_hidden == 2 and has_braille(console):
                 console.print(polygons(model, len(rows)))
             for row, features in zip(rows, losses.feature_losses.tolist(), strict=True):
                 console.print(instance_line(row, model.n_features, features), soft_wrap=True)
@@ -74,6 +80,6 @@ class Census(Callback):
         if trainer.state.fn == "fit":
             module = trainer.datamodule  # type: ignore[attr-defined]
             own = {name: getattr(module, name, None) for name in signature(type(module)).parameters}
-            data = {**own, **vars(getattr(module, "distribution", object()))}
+            data = {**own, **vars(module.distribution)} if hasattr(module, "distribution") else own
             settings = settings_of(model, trainer.optimizers[0], data, trainer.max_steps)
             charts_of(trainer).add_run(settings, outcome_of(rows), trainer.global_step)

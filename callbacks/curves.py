@@ -2,7 +2,8 @@
 
 from lightning import Callback, LightningModule, Trainer
 
-from callbacks.recorder import N_FOLLOWED, add_figure
+from callbacks.pictures import add_figure
+from callbacks.recorder import N_FOLLOWED
 from callbacks.trajectory import Trajectory
 from src.errors import require
 from src.figures.curves import curves_figure

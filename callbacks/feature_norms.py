@@ -1,14 +1,11 @@
 """Length of each column of W, and the Frobenius norm beside the limit of the post's Figure 8."""
 
-import math
-
 from lightning import Trainer
 
 from callbacks.recorder import Recorder
 from src.model import ToyModel
 from src.runs.charts import OVERALL, charts_of, spread_lines
-
-PENTAGON_LIMIT = math.sqrt(5)  # the post's "theoretical limit": five unit vectors
+from src.theory.post import PENTAGON_NORM
 
 
 class FeatureNorms(Recorder):
@@ -22,7 +19,7 @@ class FeatureNorms(Recorder):
         norms = model.columns.detach()[self.followed].norm(dim=1)
         for label, columns, norm in zip(self.labels(model), norms, norms.norm(dim=1).tolist(), strict=True):
             charts.add_features(f"feature_norm/{label}", columns, step)
-            charts.add_lines(f"frobenius_norm/{label}", {OVERALL: norm, "sqrt_5": PENTAGON_LIMIT}, step)
+            charts.add_lines(f"frobenius_norm/{label}", {OVERALL: norm, "sqrt_5": PENTAGON_NORM}, step)
         if self.has_unfollowed(model):
             norms = model.columns.flatten(1).norm(dim=1)
-            charts.add_lines("frobenius_norm/all", {**spread_lines(norms), "sqrt_5": PENTAGON_LIMIT}, step)
+            charts.add_lines("frobenius_norm/all", {**spread_lines(norms), "sqrt_5": PENTAGON_NORM}, step)

@@ -2,7 +2,7 @@
 
 from lightning import Callback, LightningModule, Trainer
 
-from callbacks.recorder import add_figure
+from callbacks.pictures import add_figure
 from src.figures.gallery import gallery_figure
 from src.figures.polygons import polygon_figure
 from src.geometry.polygons import find_polygons

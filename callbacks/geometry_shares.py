@@ -5,7 +5,8 @@ from typing import Any
 
 from lightning import LightningModule, Trainer
 
-from callbacks.recorder import Recorder, add_figure
+from callbacks.pictures import add_figure
+from callbacks.recorder import Recorder
 from src.figures.rates import shares_figure
 from src.geometry.polygons import find_polygons
 from src.model import ToyModel

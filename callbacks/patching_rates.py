@@ -5,7 +5,7 @@ from typing import Any
 from lightning import Callback, LightningModule, Trainer
 from rich.console import Console
 
-from callbacks.recorder import add_figure
+from callbacks.pictures import add_figure
 from src.errors import require
 from src.figures.rates import rates_figure
 from src.geometry.polygons import find_polygons

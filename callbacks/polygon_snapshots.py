@@ -6,7 +6,8 @@ from pathlib import Path
 from lightning import LightningModule, Trainer
 from matplotlib.figure import Figure
 
-from callbacks.recorder import Recorder, add_figure
+from callbacks.pictures import add_figure
+from callbacks.recorder import Recorder
 from src.errors import require
 from src.figures.elements import png
 from src.figures.polygons import polygon_figure

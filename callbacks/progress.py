@@ -7,13 +7,12 @@ from typing import Any
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
-from rich.columns import Columns
-from rich.console import Console, Group, RenderableType
+from rich.console import RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.table import Column
 from rich.text import Text
 
-from src.figures.terminal import polygon_text
+from callbacks.pictures import has_braille, polygons
 from src.geometry.polygons import find_polygons
 from src.model import ToyModel
 from src.results.census import loss_text
@@ -94,7 +93,8 @@ class PolygonProgressBar(ProgressBar):
             return
         self._next_look = now + 1 / REFRESHES_PER_SECOND
         task = self._progress.task_ids[0]
-        if pl_module.n_hidden == 2 and can_draw(self._progress.console) and not is_last:
+        console = self._progress.console
+        if pl_module.n_hidden == 2 and console.is_terminal and has_braille(console) and not is_last:
             self._progress.picture = polygons(pl_module, N_POLYGONS)  # type: ignore[arg-type]
         self._progress.update(
             task,
@@ -116,21 +116,9 @@ class PolygonProgressBar(ProgressBar):
             self._progress = None
 
 
-def can_draw(console: Console) -> bool:
-    """Whether pictures of characters can be drawn over one another: in a terminal that has the characters."""
-    return console.is_terminal and console.encoding.lower().startswith("utf")
-
-
-def polygons(model: ToyModel, n_shown: int) -> Columns:
-    """The first instances' polygons, side by side, each below its name."""
-    shown = zip(model.instance_names[:n_shown], model.columns[:n_shown], strict=True)
-    return Columns([Group(Text(name), polygon_text(W)) for name, W in shown], padding=(0, 1))
-
-
 def _describe(model: ToyModel, feature_losses: Any) -> str:
     """The block's mean loss and the geometry, or the most frequent ones of a stack."""
     names = Counter(find_polygons(model.columns).names).most_common(2)
-    geometry = (
-        names[0][0] if model.n_instances == 1 else ", ".join(counted_geometry(count, name) for name, count in names)
-    )
+    several = ", ".join(counted_geometry(count, name) for name, count in names)
+    geometry = names[0][0] if model.n_instances == 1 else several
     return f"loss {loss_text(float(feature_losses.mean()))}  [bold]{geometry}[/bold]"

@@ -3,32 +3,16 @@
 from functools import cached_property
 
 from lightning import Callback, LightningModule, Trainer
-from matplotlib.figure import Figure
 from torch.optim import Optimizer
 
 from src.errors import require
-from src.figures.elements import SHARPER, png, write_figure
 from src.model import ToyModel
 from src.runs.charts import N_LINES, charts_of
-from src.runs.folder import run_folder
 
 N_FOLLOWED = 4
 FINEST = 200  # the early spacing is this part of a run
 EARLY = 0.15  # the part of a run in which everything happens
 SPARSER = 10  # how many times as far apart the later records are
-
-
-def add_figure(trainer: Trainer, file: str, figure: Figure, sharper: int = SHARPER) -> None:
-    """Write a figure to this file of the run folder, as SVG and as PNG whatever its suffix, and to the charts.
-
-    Args:
-        sharper: pixels of the picture in the charts, for each of the figure's own, in both directions.
-    """
-    path = run_folder(trainer) / file
-    content = write_figure(path, figure)
-    content = content if sharper == SHARPER else png(figure, sharper)
-    charts_of(trainer).add_png(path.stem, content, trainer.global_step)
-    charts_of(trainer).files.append(path.with_suffix(".svg").name)
 
 
 class Recorder(Callback):
@@ -82,7 +66,6 @@ class Recorder(Callback):
         self._n_records = self.n_records or (self.n_records_wide if pl_module.n_features > N_LINES else None)
         self._every = max(1, round(trainer.max_steps / (self._n_records or FINEST)))
         self._early = EARLY * trainer.max_steps
-        self._next_step = 0
         self.followed = list(range(min(N_FOLLOWED, n_instances))) if self.instances is None else self.instances
         require(
             all(0 <= i < n_instances for i in self.followed),

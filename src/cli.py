@@ -101,9 +101,7 @@ class ToyCLI(LightningCLI):
         except ValueError as error:
             if ConfigError.latest is not None and str(ConfigError.latest) in str(error):
                 raise ConfigError.latest from None
-            if str(error).startswith(
-                "You selected"
-            ):  # the trainer's own words for an accelerator that it does not know
+            if str(error).startswith("You selected"):  # the trainer's words for an accelerator that it does not know
                 raise ConfigError(str(error)) from None
             problem = re.search(r"Problem with given class_path '([\w.]+)':\s+(.*)", str(error))
             if problem is None:

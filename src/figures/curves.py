@@ -1,6 +1,5 @@
 """The post's Figures 8 to 12 of a run's own instances: norms, gradient norms, losses and learned features by step."""
 
-import math
 import textwrap
 from collections.abc import Mapping, Sequence
 
@@ -14,9 +13,9 @@ from torch import Tensor
 from src.figures.elements import FAINT, INK, label_ends, styled
 from src.figures.palette import feature_color, feature_dash
 from src.geometry.polygons import count_directions
+from src.runs.charts import N_LINES
+from src.theory.post import PENTAGON_NORM
 
-PENTAGON_NORM = math.sqrt(5)  # the post's "theoretical limit": five unit vectors
-N_LINES = 16  # features that are drawn one by one; of more, their quantiles
 QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)
 STEP_TICKS = (0, 100, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000)
 APART = 0.085  # of the axis, between two labelled steps

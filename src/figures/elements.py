@@ -56,9 +56,8 @@ def write_figure(path: Path, figure: Figure) -> bytes:
     """Write a figure as `<path>.png` and `<path>.svg`, whatever suffix the path has; returns the PNG's content."""
     content, buffer = png(figure), io.BytesIO()
     figure.set_layout_engine("none")  # what was laid out for the one stays for the other
-    figure.savefig(
-        buffer, format="svg", metadata={"Date": None}, dpi=SHARPER * figure.dpi
-    )  # of what is drawn as pixels
+    pixels = SHARPER * figure.dpi  # of what is drawn as such in the SVG
+    figure.savefig(buffer, format="svg", metadata={"Date": None}, dpi=pixels)
     write_whole(path.with_suffix(".png"), content)
     write_whole(path.with_suffix(".svg"), buffer.getvalue())
     return content

@@ -9,13 +9,12 @@ from torch import Tensor
 
 from src.figures.elements import INK
 from src.figures.palette import feature_color
-from src.figures.polygons import FARTHEST, LABEL_DISTANCE, MARGIN, USUAL_LENGTH, stub_sides
+from src.figures.polygons import FARTHEST, LABEL_DISTANCE, MARGIN, N_NUMBERED, USUAL_LENGTH, stub_sides
 from src.geometry.polygons import find_polygons, longest
 
 PANEL, TITLE, AXIS = 220, 46, 34  # pixels: a panel's side, the room above and below
 SECONDS, HOLD = 8, 0.25  # a turn of the animation, and the part of it in which the last frame stays
 MAX_SPOKES = 64  # of a polygon, the longest
-N_NUMBERED = 12  # columns are numbered up to here
 
 
 def formation_svg(W: Float[Tensor, "record instance 2 feature"], steps: Sequence[int], names: Sequence[str]) -> str:

@@ -30,7 +30,7 @@ def of_examples(model: ToyModel, examples: Tensor) -> list[dict[str, Any]]:
 
 
 def examples_text(rows: Sequence[Mapping[str, Any]], n_examples: int) -> str:
-    """What the examples form, and which loss is which: `The 5 training examples form: 4 pentagon, 1 irregular. ...`"""
+    """What the examples form, and which loss is which: `The 5 training examples form: 4 pentagons, 1 irregular. ...`"""
     shares = rates([row["example_geometry"] for row in rows])
     what = ", ".join(
         counted_geometry(share.count, name) if len(rows) > 1 else name for name, share in shares.items() if name

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from src.errors import require
 
+PENTAGON_NORM = math.sqrt(5)  # Figure 8's "theoretical limit" of W's norm: five unit vectors
+
 # The post's argument. Losses are those of one feature, for a probability p = 1 - S of being active.
 
 

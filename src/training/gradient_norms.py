@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-class GradientNorms:
+class GradientNormSums:
     """A running sum of `||dL/dW_i||` over optimizer steps, before each step's update.
 
     Args:
@@ -34,7 +34,7 @@ class GradientNorms:
 class MeanGradientNorm:
     """The mean norm over the steps since it was last asked for."""
 
-    def __init__(self, sums: GradientNorms) -> None:
+    def __init__(self, sums: GradientNormSums) -> None:
         self.sums = sums
         self._total, self._n_steps = sums.total, sums.n_steps
 

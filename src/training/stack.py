@@ -23,7 +23,7 @@ from src.runs.moved import states_as_today
 from src.starts.start import Start
 from src.training import resuming
 from src.training.block import Block, train_block
-from src.training.gradient_norms import GradientNorms, MeanGradientNorm
+from src.training.gradient_norms import GradientNormSums, MeanGradientNorm
 from src.training.optimizers import make_optimizer, make_scheduler, refuse_coupling
 from src.training.schedules import WarmupCosine
 from src.training.steps import count_block, count_steps
@@ -64,7 +64,7 @@ class Stack(LightningModule):
         self.instance_columns = start.census_columns()  # what else the census should say of each instance, by name
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
-        self.gradient_norms: dict[tuple[int, ...] | None, GradientNorms] = {}  # summed at every step, for who asked
+        self.gradient_norms: dict[tuple[int, ...] | None, GradientNormSums] = {}  # summed at every step, for who asked
         self._recorded: tuple[tuple[int, ...], Tensor] | None = None
         self._recording_sample: Chunk | None = None
 
@@ -101,7 +101,7 @@ class Stack(LightningModule):
         the same shares the work.
         """
         key = None if instances is None else tuple(instances)
-        return MeanGradientNorm(self.gradient_norms.setdefault(key, GradientNorms(instances)))
+        return MeanGradientNorm(self.gradient_norms.setdefault(key, GradientNormSums(instances)))
 
     # Lightning's hooks.
 

@@ -1,17 +1,23 @@
 """What a terminal shows while a model trains, and before."""
 
 import io
+import os
+import pty
 import subprocess
 import sys
+from typing import Any
 
+import lightning
 import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-from callbacks.progress import TimeLeft, can_draw, polygons
+from callbacks.pictures import has_braille, polygons
+from callbacks.progress import PolygonProgressBar, TimeLeft
 from src import waiting
+from src.data import SparseFeatures
 from src.model import ReLUOutputModel
-from tests.running import ROOT
+from tests.running import QUIET, ROOT
 
 
 def shown(progress: Progress, columns: int = 80) -> str:
@@ -42,10 +48,52 @@ def test_polygons_are_drawn_side_by_side_each_below_its_name() -> None:
     assert sum(any("\u2801" <= sign <= "\u28ff" for sign in row) for row in rows) >= 8
 
 
-def test_pictures_are_drawn_over_one_another_only_in_a_terminal() -> None:
-    assert not can_draw(Console(file=io.StringIO()))
-    assert can_draw(Console(file=io.TextIOWrapper(io.BytesIO(), encoding="utf-8"), force_terminal=True))
-    assert not can_draw(Console(file=io.TextIOWrapper(io.BytesIO(), encoding="latin-1"), force_terminal=True))
+def test_polygons_need_their_characters() -> None:
+    assert has_braille(Console(file=io.TextIOWrapper(io.BytesIO(), encoding="utf-8")))
+    assert not has_braille(Console(file=io.TextIOWrapper(io.BytesIO(), encoding="latin-1")))
+
+
+class Spy(lightning.Callback):
+    """Looks at the bar after every batch; it comes after it."""
+
+    def __init__(self, bar: PolygonProgressBar) -> None:
+        self.bar = bar
+        self.has_picture: list[bool] = []
+        self.progress: Any = None
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        self.progress = self.bar._progress
+        self.has_picture.append(self.progress.picture is not None)
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_polygons_form_below_the_bar_in_a_terminal_and_are_gone_at_the_end(
+    is_terminal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    console = Console(file=io.StringIO(), force_terminal=is_terminal)
+    monkeypatch.setattr("rich.progress.get_console", lambda: console)
+    bar = PolygonProgressBar()
+    spy = Spy(bar)
+    options = {**QUIET, "enable_progress_bar": True, "callbacks": [bar, spy]}
+    lightning.Trainer(max_steps=30, **options).fit(ReLUOutputModel(6), datamodule=SparseFeatures(6, block_size=10))
+    assert any(spy.has_picture) == is_terminal
+    assert spy.progress.picture is None
+    assert bar._progress is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", ["src.cli", "src.sweep", "src.predictions"])
+def test_the_first_word_of_a_command_comes_before_its_imports(module: str) -> None:
+    """On a pseudo-terminal: without a terminal nothing is said."""
+    master, slave = pty.openpty()
+    command = subprocess.Popen(
+        [sys.executable, "-m", module, "--help"], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=slave
+    )
+    os.close(slave)
+    first = os.read(master, 1000).decode()
+    assert command.wait() == 0
+    os.close(master)
+    assert first.startswith(f"{waiting.CLEAR}loading torch")
 
 
 class Terminal(io.StringIO):

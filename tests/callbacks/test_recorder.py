@@ -13,7 +13,7 @@ from src.data import SparseFeatures
 from src.errors import ConfigError
 from src.model import ReLUOutputModel
 from src.runs.folder import TRAJECTORY
-from src.training.gradient_norms import GradientNorms, MeanGradientNorm
+from src.training.gradient_norms import GradientNormSums, MeanGradientNorm
 from tests.running import QUIET, SMALL_VALIDATION, fit
 
 
@@ -78,7 +78,7 @@ def test_recorded_gradient_norms_are_calm(seed: int, tmp_path: Path) -> None:
 
 
 def test_the_norm_of_a_whole_gradient_is_a_mean_over_the_steps_since_it_was_taken() -> None:
-    of_all = GradientNorms(None)
+    of_all = GradientNormSums(None)
     gradients = torch.rand(4, 3, 2, 6, generator=torch.Generator().manual_seed(0))
     mean = MeanGradientNorm(of_all)
     for gradient in gradients:

@@ -30,6 +30,14 @@ def test_a_grid_of_two_has_a_column_for_each_value_of_the_first(tmp_path: Path) 
     assert titles(cells) == ["sgd, seed 0", "adam, seed 0", "sgd, seed 11", "adam, seed 11"]
 
 
+def test_a_cell_that_is_missing_moves_no_other_into_its_column(tmp_path: Path) -> None:
+    cells = [cell(tmp_path, "sgd", 11), *(cell(tmp_path, "adam", seed) for seed in (0, 11))]
+    figure = polygons_of(cells)
+    assert figure is not None
+    assert titles(cells) == ["sgd, seed 11", "adam, seed 11", "adam, seed 0"]
+    assert figure.get_figwidth() > 3 * 3  # one row, in which no column says what a panel is
+
+
 def test_what_does_not_go_into_one_picture_has_none(tmp_path: Path) -> None:
     assert polygons_of([cell(tmp_path, "sgd", 0, n_instances=17)]) is None
     assert polygons_of([cell(tmp_path, "sgd", 0), cell(tmp_path, "adam", 0, n_features=7)]) is None

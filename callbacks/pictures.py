@@ -1,0 +1,37 @@
+"""Pictures that several callbacks show: in the run folder, in the charts and in the terminal."""
+
+from lightning import Trainer
+from matplotlib.figure import Figure
+from rich.columns import Columns
+from rich.console import Console, Group
+from rich.text import Text
+
+from src.figures.elements import SHARPER, png, write_figure
+from src.figures.terminal import polygon_text
+from src.model import ToyModel
+from src.runs.charts import charts_of
+from src.runs.folder import run_folder
+
+
+def add_figure(trainer: Trainer, file: str, figure: Figure, sharper: int = SHARPER) -> None:
+    """Write a figure to this file of the run folder, as SVG and as PNG whatever its suffix, and to the charts.
+
+    Args:
+        sharper: pixels of the picture in the charts, for each of the figure's own, in both directions.
+    """
+    path = run_folder(trainer) / file
+    content = write_figure(path, figure)
+    content = content if sharper == SHARPER else png(figure, sharper)
+    charts_of(trainer).add_png(path.stem, content, trainer.global_step)
+    charts_of(trainer).files.append(path.with_suffix(".svg").name)
+
+
+def has_braille(console: Console) -> bool:
+    """Whether the console has the characters of which polygons are drawn."""
+    return console.encoding.lower().startswith("utf")
+
+
+def polygons(model: ToyModel, n_shown: int) -> Columns:
+    """The first instances' polygons, side by side, each below its name."""
+    shown = zip(model.instance_names[:n_shown], model.columns[:n_shown], strict=True)
+    return Columns([Group(Text(name), polygon_text(W)) for name, W in shown], padding=(0, 1))
