@@ -17,7 +17,6 @@ if __name__ == "__main__":
 import io
 import logging
 import pickle
-import re
 import shutil
 import signal
 import sys
@@ -52,6 +51,8 @@ ONLY_TRAINING = (
     *(f"model.init_args.{name}" for name in ("optimizer", "lr_scheduler")),
     *(f"data.init_args.{name}" for name in ("batch_size", "block_size", "stream")),
 )
+# How what could not be made begins: the trainer of an unknown accelerator, and the parser, of a logger for example.
+REFUSALS = ("You selected", "Does not validate")
 DEFAULTS = Path(__file__).parent.parent / "configs" / "defaults.yaml"
 
 
@@ -101,12 +102,9 @@ class ToyCLI(LightningCLI):
         except ValueError as error:
             if ConfigError.latest is not None and str(ConfigError.latest) in str(error):
                 raise ConfigError.latest from None
-            if str(error).startswith("You selected"):  # the trainer's words for an accelerator that it does not know
-                raise ConfigError(str(error)) from None
-            problem = re.search(r"Problem with given class_path '([\w.]+)':\s+(.*)", str(error))
-            if problem is None:
+            if not str(error).startswith(REFUSALS):
                 raise
-            raise ConfigError(f"{problem[1].rpartition('.')[2]} cannot be made: {problem[2]}") from None
+            raise ConfigError(essence(str(error))) from None
 
     def _return_to_the_run(self) -> None:
         """What `test` finds out goes into the run folder that its checkpoint is from, which has its configuration."""

@@ -5,7 +5,8 @@ import re
 from typing import NoReturn
 
 # Lines of a parser's message that say only what it was about to try.
-BOILERPLATE = '(Parser key "|Does not validate|Subtypes:|Errors:|Expected a <class .NoneType.>|Given value)'
+KINDS = r"Expected a <class .(NoneType|bool|collections\.abc\.Iterable).>"
+BOILERPLATE = rf'(Parser key "|Does not validate|Subtypes:|Errors:|{KINDS}|Problem with given class_path|Given value)'
 
 
 class ConfigError(ValueError):

@@ -18,6 +18,7 @@ from src.runs.folder import CENSUS, read_rows
 from tests.running import QUIET
 
 
+@pytest.mark.filterwarnings("ignore:You defined a `validation_step` but have no")
 def test_a_data_module_without_a_law_of_ours_is_counted_and_one_without_a_population_refused(tmp_path: Path) -> None:
     class Own(lightning.LightningDataModule):
         population = SparseFeatures(6).population
