@@ -10,7 +10,7 @@ from tests.running import ROOT
 
 # From the ground up. A package or a module at the top of `src` imports from the floors below, and from itself.
 FLOORS = (
-    ("src.errors", "src.waiting"),
+    ("src.errors", "src.waiting", "src.stopping"),
     ("src.memory", "src.distributions", "src.geometry"),
     ("src.population", "src.runs"),
     ("src.objective",),
@@ -26,6 +26,7 @@ FLOORS = (
 )
 PURE = (
     "src.waiting",
+    "src.stopping",
     "src.errors",
     "src.memory",
     "src.distributions",

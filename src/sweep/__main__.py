@@ -30,7 +30,7 @@ from src.runs.folder import FINISHED, make_folder
 from src.sweep.cells import Cell, cells_of, parse_grid
 from src.sweep.local import Engine, run_local
 from src.sweep.report import merge, report
-from src.sweep.stopping import Stopped, stoppable
+from src.stopping import Stopped, stoppable
 
 EPILOG = "Everything else goes to `python -m src.cli fit`, in every cell. The key `config` composes another config."
 

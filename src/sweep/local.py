@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 
 from src.sweep.cells import Cell
-from src.sweep.stopping import INTERRUPTED
+from src.stopping import INTERRUPTED
 
 Engine = Callable[[Sequence[Cell], int], Generator[tuple[Cell, int], None, None]]
 
