@@ -5,7 +5,7 @@ from lightning import Callback, LightningModule, Trainer
 from callbacks.pictures import add_figure
 from src.errors import require
 from src.figures.basin import basin_figure
-from src.geometry.polygons import Polygons, find_polygons
+from src.geometry.polygons import Polygons
 from src.model import ToyModel
 from src.runs.folder import BASIN
 from src.starts import Basin
@@ -29,7 +29,7 @@ class BasinMap(Callback):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, ToyModel)
         assert isinstance(pl_module.start, Basin)
-        start, names = pl_module.start, outcomes(find_polygons(pl_module.columns.cpu()))
+        start, names = pl_module.start, outcomes(pl_module.polygons())
         rows = [names[k : k + start.size] for k in range(0, len(names), start.size)]
         seed = start.seeds[0]
         title = f"what seed {seed} ends in, by where column {start.column} starts"

@@ -10,7 +10,6 @@ from callbacks.pictures import has_braille, polygons
 from callbacks.recorder import N_FOLLOWED
 from src.data import FiniteFeatures
 from src.errors import require
-from src.geometry.polygons import find_polygons
 from src.model import ToyModel
 from src.results.census import census_rows, instance_line
 from src.results.examples import examples_text, of_examples
@@ -56,7 +55,7 @@ class Census(Callback):
             self._take(trainer, pl_module)  # type: ignore[arg-type]
 
     def _take(self, trainer: Trainer, model: ToyModel) -> None:
-        found = find_polygons(model.columns.cpu())
+        found = model.polygons()
         data = trainer.datamodule  # type: ignore[attr-defined]
         losses = model.losses_over(data.population)
         rows = census_rows(model, found, losses)

@@ -5,7 +5,6 @@ from lightning import Callback, LightningModule, Trainer
 from callbacks.pictures import add_figure
 from src.figures.gallery import gallery_figure
 from src.figures.polygons import polygon_figure
-from src.geometry.polygons import find_polygons
 from src.model import ToyModel
 from src.results.rates import rates
 from src.runs.folder import EXEMPLARS, GALLERY
@@ -23,7 +22,7 @@ class Gallery(Callback):
         if pl_module.n_hidden != 2:
             return
         W = pl_module.columns.detach().cpu()
-        names = find_polygons(W).names
+        names = pl_module.polygons().names
         exemplars = {name: typical_member(W.flatten(1).norm(dim=1).tolist(), names, name) for name in rates(names)}
         titles = [f"{pl_module.instance_names[i]}, one of {names.count(name)}" for name, i in exemplars.items()]
         add_figure(trainer, EXEMPLARS, polygon_figure(W[list(exemplars.values())], titles, trainer.global_step))

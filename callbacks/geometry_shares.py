@@ -3,12 +3,11 @@
 from collections import Counter
 from typing import Any
 
-from lightning import LightningModule, Trainer
+from lightning import Trainer
 
 from callbacks.pictures import add_figure
 from callbacks.recorder import Recorder
 from src.figures.rates import shares_figure
-from src.geometry.polygons import find_polygons
 from src.model import ToyModel
 from src.results.rates import rate
 from src.runs.charts import charts_of
@@ -30,7 +29,7 @@ class GeometryShares(Recorder):
         self.counts: dict[int, dict[str, int]] = {}
 
     def record(self, trainer: Trainer, model: ToyModel, step: int, after_last: bool) -> None:
-        counts = Counter(find_polygons(model.columns).names)
+        counts = Counter(model.polygons().names)
         self.counts[step] = dict(counts)
         lines = {name: counts[name] / model.n_instances for name in self.names()}
         charts_of(trainer).add_lines("geometry_share", lines, step)
@@ -54,9 +53,8 @@ class GeometryShares(Recorder):
         write_rows(folder / SHARES, rows)
         add_figure(trainer, SHARES_PICTURE, shares_figure(list(self.counts), courses, n))
 
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        self._write(trainer, pl_module)  # type: ignore[arg-type]
-        super().on_exception(trainer, pl_module, exception)
+    def keep(self, trainer: Trainer, model: ToyModel) -> None:
+        self._write(trainer, model)
 
     def state_dict(self) -> dict[str, Any]:
         return {"counts": self.counts}

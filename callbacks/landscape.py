@@ -10,7 +10,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from callbacks.progress import TimeLeft
 from src.distributions.supports import MAX_FEATURES, SupportSizes
 from src.errors import require
-from src.geometry.polygons import find_polygons
 from src.model import ToyModel
 from src.population.losses import SAMPLE
 from src.results.landscape import certificate_columns, landscape_markdown, landscape_table, uncertified_columns
@@ -61,7 +60,7 @@ class Landscape(Callback):
             "seed": model.seeds,
             "name": model.instance_names,
             **model.instance_columns,
-            "geometry": find_polygons(model.columns.cpu()).names,
+            "geometry": model.polygons().names,
             **outcome,
         }
         rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]

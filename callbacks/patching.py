@@ -1,6 +1,5 @@
 """Swap columns of the initialisation before training: the post's Figure 13."""
 
-import pickle
 from pathlib import Path
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 from src.distributions.seeds import N_SEEDS
 from src.errors import ConfigError, require
 from src.model import ToyModel
+from src.runs.checkpoints import read_checkpoint
 
 
 class PatchColumns(Callback):
@@ -81,14 +81,9 @@ class PatchColumns(Callback):
         if self.donor_seed is not None:
             return model.initial_weights(self.donor_seed)
         path = Path(str(self.donor_checkpoint))
-        require(path.is_file(), "PatchColumns.donor_checkpoint", path, "an existing checkpoint file")
-        try:
-            W: Tensor = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]["W"]
-            _, _, _ = W.shape
-        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, EOFError, pickle.UnpicklingError):
-            raise ConfigError(
-                f"PatchColumns.donor_checkpoint is {path}; it must be a checkpoint of a ToyModel, with tensors only."
-            ) from None
+        donor = read_checkpoint(path, "PatchColumns.donor_checkpoint", needed={"state_dict"})
+        W: Tensor = donor["state_dict"].get("W", torch.empty(0))
+        require(W.dim() == 3, "PatchColumns.donor_checkpoint", path, "a checkpoint of a ToyModel, with tensors only")
         shape, wanted = tuple(W.shape[1:]), tuple(model.W.shape[1:])
         require(
             shape == wanted,

@@ -8,7 +8,6 @@ from rich.console import Console
 from callbacks.pictures import add_figure
 from src.errors import require
 from src.figures.rates import rates_figure
-from src.geometry.polygons import find_polygons
 from src.model import ToyModel
 from src.results.patching import arms_table, by_arm, compare, verdicts
 from src.results.rates import rates
@@ -36,7 +35,7 @@ class PatchingRates(Callback):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, ToyModel)
         assert isinstance(pl_module.start, PatchingArms)
-        outcomes = by_arm(pl_module.start.patches, find_polygons(pl_module.columns.cpu()))
+        outcomes = by_arm(pl_module.start.patches, pl_module.polygons())
         rows: list[dict[str, Any]] = [
             {"arm": arm, "outcome": outcome, **share.row()}
             for arm, names in outcomes.items()

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +14,6 @@ from rich.table import Column
 from rich.text import Text
 
 from callbacks.pictures import has_braille, polygons
-from src.geometry.polygons import find_polygons
 from src.model import ToyModel
 from src.results.census import loss_text
 from src.results.rates import counted_geometry
@@ -96,12 +96,12 @@ class PolygonProgressBar(ProgressBar):
         console = self._progress.console
         if pl_module.n_hidden == 2 and console.is_terminal and has_braille(console) and not is_last:
             self._progress.picture = polygons(pl_module, N_POLYGONS)  # type: ignore[arg-type]
-        self._progress.update(
-            task,
-            completed=trainer.global_step,
-            state=_describe(pl_module, outputs["feature_losses"]),  # type: ignore[arg-type]
-        )
-        self._progress.refresh()
+        state = _describe(pl_module, outputs["feature_losses"])  # type: ignore[arg-type]
+        self._progress.update(task, completed=trainer.global_step, state=state)
+        try:
+            self._progress.refresh()
+        except OSError:  # the terminal has gone; the run has not
+            self._progress = None
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._stop()
@@ -112,13 +112,14 @@ class PolygonProgressBar(ProgressBar):
     def _stop(self) -> None:
         if self._progress is not None:
             self._progress.picture = None  # the summary has the last one
-            self._progress.stop()
+            with suppress(OSError):
+                self._progress.stop()
             self._progress = None
 
 
 def _describe(model: ToyModel, feature_losses: Any) -> str:
     """The block's mean loss and the geometry, or the most frequent ones of a stack."""
-    names = Counter(find_polygons(model.columns).names).most_common(2)
+    names = Counter(model.polygons().names).most_common(2)
     several = ", ".join(counted_geometry(count, name) for name, count in names)
     geometry = names[0][0] if model.n_instances == 1 else several
-    return f"loss {loss_text(float(feature_losses.mean()))}  [bold]{geometry}[/bold]"
+    return f"loss {loss_text(float(feature_losses.nanmean()))}  [bold]{geometry}[/bold]"

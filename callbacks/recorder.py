@@ -1,5 +1,6 @@
 """When the recording callbacks record, and whom they follow."""
 
+from contextlib import suppress
 from functools import cached_property
 
 from lightning import Callback, LightningModule, Trainer
@@ -89,8 +90,14 @@ class Recorder(Callback):
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         charts_of(trainer).close()
 
+    def keep(self, trainer: Trainer, model: ToyModel) -> None:
+        """Write what has been recorded, where that is not done at every record: the run ends before its time."""
+
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        charts_of(trainer).close()
+        with suppress(OSError):  # of a full disk, say, which may be why the run ends
+            self.keep(trainer, pl_module)  # type: ignore[arg-type]
+        with suppress(OSError):
+            charts_of(trainer).close()
 
     @cached_property  # Lightning asks for it at every hook
     def state_key(self) -> str:

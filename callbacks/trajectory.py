@@ -65,9 +65,8 @@ class Trajectory(Recorder):
         if self._records:
             write_trajectory(run_folder(trainer), self.tensors())
 
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+    def keep(self, trainer: Trainer, model: ToyModel) -> None:
         self._write(trainer)
-        super().on_exception(trainer, pl_module, exception)
 
     def state_dict(self) -> dict[str, Any]:
         return self.tensors()

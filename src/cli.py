@@ -16,8 +16,6 @@ if __name__ == "__main__":
 
 import io
 import logging
-import pickle
-import shutil
 import signal
 import sys
 import warnings
@@ -27,32 +25,32 @@ from typing import Any, NoReturn
 import torch
 import yaml
 from lightning import LightningDataModule
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from rich.console import Console
 
 from src import data, variants  # noqa: F401 - what is imported can be named by its bare name
-from src.errors import ConfigError, NonFiniteError, essence, require
+from src.errors import STORAGE, ConfigError, NonFiniteError, essence, require, storage_sentence
+from src.gate import in_a_sentence, refuse_data_without_examples, refuse_nulls, refuse_unusable
 from src.model import ToyModel
 from src.objective import build
-from src.runs.folder import flat_settings, read_settings, run_of_checkpoint
+from src.runs.checkpoints import read_checkpoint
+from src.runs.claim import own_folder
+from src.runs.folder import flat_settings, read_settings, run_of_checkpoint, write_whole
 from src.runs.moved import as_today, where_now
 from src.runs.tensorboard_link import where_to_look
+from src.stopping import INTERRUPTED, Stopped
 
 if _was_enabled:
     gc.enable()
 waiting.clear()
 
 PARALLEL_FROM = 2**16  # entries of a step's x' from which a second thread pays
-SAVED = {"state_dict", "pytorch-lightning_version"}  # in every checkpoint, and looked for by Lightning
 # What `test` may have otherwise than the run: it ends in the same weights, and the same distribution.
 ONLY_TRAINING = (
     *(f"model.init_args.{name}" for name in ("optimizer", "lr_scheduler")),
     *(f"data.init_args.{name}" for name in ("batch_size", "block_size", "stream")),
 )
-# How what could not be made begins: the trainer of an unknown accelerator, and the parser, of a logger for example.
-REFUSALS = ("You selected", "Does not validate")
 DEFAULTS = Path(__file__).parent.parent / "configs" / "defaults.yaml"
 
 
@@ -62,9 +60,9 @@ class Parser(LightningArgumentParser):
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         raise ConfigError(where_now(message) or essence(message)) from ex
 
-    def save(self, *arguments: Any, **options: Any) -> None:
-        """Write a configuration that was parsed and so is valid: to look again would take a tenth of a start."""
-        super().save(*arguments, **{**options, "skip_validation": True})
+    def save(self, cfg: Any, path: Any, *arguments: Any, skip_none: bool = True, **options: Any) -> None:
+        """Write a configuration whole. It was parsed and so is valid: to look again would take a tenth of a start."""
+        write_whole(Path(path), self.dump(cfg, skip_none=skip_none, skip_validation=True).encode())
 
 
 class ToyCLI(LightningCLI):
@@ -85,26 +83,16 @@ class ToyCLI(LightningCLI):
         path = self.config[str(self.config.subcommand)].ckpt_path if self.config.get("subcommand") else None
         if path is None and self.config.get("subcommand") == "test":
             raise ConfigError("ckpt_path is None; it must be the checkpoint that `test` is to certify.")
-        if path is not None and not Path(path).is_file():
-            raise ConfigError(f"ckpt_path is {path}; it must be an existing checkpoint file.")
-        # Lightning would put the checkpoint's arguments in place of the command line's.
-        try:
-            is_checkpoint = path is None or torch.load(path, map_location="cpu", weights_only=True).keys() >= SAVED
-        except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, AttributeError, TypeError, ValueError):
-            raise ConfigError(f"ckpt_path is {path}; it must be a checkpoint, with tensors only.") from None
-        if not is_checkpoint:
-            raise ConfigError(f"ckpt_path is {path}; it must be the checkpoint of a fit.")
+        if path is not None:  # Lightning would put the checkpoint's arguments in place of the command line's
+            read_checkpoint(Path(path))
 
     def instantiate_classes(self) -> None:
         self._return_to_the_run()
-        try:
+        config = self.config.get(str(self.subcommand))
+        refuse_nulls(config)
+        refuse_data_without_examples(config.data)
+        with in_a_sentence():
             super().instantiate_classes()
-        except ValueError as error:
-            if ConfigError.latest is not None and str(ConfigError.latest) in str(error):
-                raise ConfigError.latest from None
-            if not str(error).startswith(REFUSALS):
-                raise
-            raise ConfigError(essence(str(error))) from None
 
     def _return_to_the_run(self) -> None:
         """What `test` finds out goes into the run folder that its checkpoint is from, which has its configuration."""
@@ -131,23 +119,13 @@ class ToyCLI(LightningCLI):
                 require(old[key] == new[key], key, new[key], f"{old[key]}, as in the run of the checkpoint")
 
     def _run_subcommand(self, subcommand: str) -> None:
-        try:
+        if subcommand == "fit":
+            refuse_unusable(self.trainer, self.model, self.datamodule)
+        with own_folder(self.trainer, is_new=subcommand != "test"), in_a_sentence():
             super()._run_subcommand(subcommand)
-        except ConfigError:
-            self._remove_untrained_run()
-            raise
-
-    def _remove_untrained_run(self) -> None:
-        """Remove the folder that the logger made for a run that was then refused; never one with results in it."""
-        folder = Path(self.trainer.logger.log_dir) if self.trainer.logger and self.trainer.logger.log_dir else None
-        if folder is not None and folder.is_dir():
-            files = [path for path in folder.rglob("*") if path.is_file()]
-            if all(path.name == "config.yaml" or path.name.startswith("events.out.tfevents") for path in files):
-                shutil.rmtree(folder)
 
     def before_fit(self) -> None:
         waiting.clear()
-        self.model.refuse_trainer(self.trainer)  # before Lightning does, in words that help here
         # Nothing loaded until now is garbage: without it, the collector's full passes cost a tenth of a short run.
         gc.freeze()
         # Torch's threads gain nothing on small tensors, and lose a hundredfold where another process holds a core.
@@ -174,43 +152,56 @@ def command_line(args: list[str], cli: type[ToyCLI] = ToyCLI) -> ToyCLI:
         ConfigError: if a setting cannot be used.
         NonFiniteError: if a model diverges.
     """
-    return cli(
-        ToyModel,
-        LightningDataModule,
-        subclass_mode_model=True,
-        subclass_mode_data=True,
-        auto_configure_optimizers=False,
-        seed_everything_default=False,
-        save_config_kwargs={"overwrite": True},
-        parser_class=Parser,
-        parser_kwargs={
-            "prog": "python -m src.cli",
-            **{name: {"default_config_files": [str(DEFAULTS)]} for name in ToyCLI.subcommands()},
-        },
-        args=args,
-    )
+    with in_a_sentence():
+        return cli(
+            ToyModel,
+            LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            auto_configure_optimizers=False,
+            seed_everything_default=False,
+            save_config_kwargs={"overwrite": True},
+            parser_class=Parser,
+            parser_kwargs={
+                "prog": "python -m src.cli",
+                **{name: {"default_config_files": [str(DEFAULTS)]} for name in ToyCLI.subcommands()},
+            },
+            args=args,
+        )
 
 
 def main(args: list[str] | None = None, cli: type[ToyCLI] = ToyCLI) -> int:
-    """Run the command line; return its exit status: 2 for a bad setting, 1 for a run that became non-finite."""
+    """Run the command line; return its exit status.
+
+    2 for a bad setting, 1 for a run that became non-finite, 74 where files cannot be written or read, and 128 + n when
+    stopped by signal n: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP.
+    """
     quiet()
     asked = sys.argv[1:] if args is None else args
     if not any(word.startswith(("--help", "-h", "--print_config")) for word in asked):
         waiting.say("reading the configuration")
     try:
         command_line(asked, cli)
-    except (ConfigError, MisconfigurationException) as error:
+    except (ConfigError, NonFiniteError, OSError, Stopped, KeyboardInterrupt, SystemExit) as error:
         waiting.clear()
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except NonFiniteError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except SIGTERMException:
-        return 128 + signal.SIGTERM
+        return status_after(error)
     finally:
         waiting.clear()
     return 0
+
+
+def status_after(error: BaseException) -> int:
+    """The exit status of a command that this has ended; why it has is printed, but for who has ended it."""
+    if isinstance(error, Stopped):
+        return 128 + error.number
+    if isinstance(error, SIGTERMException):
+        return 128 + signal.SIGTERM
+    if KeyboardInterrupt in (type(error), type(error.__context__)):  # Lightning makes a SystemExit of it
+        return INTERRUPTED
+    if isinstance(error, SystemExit):
+        raise error
+    print(f"error: {storage_sentence(error) if isinstance(error, OSError) else error}", file=sys.stderr)
+    return {ConfigError: 2, NonFiniteError: 1}.get(type(error), STORAGE)
 
 
 def quiet() -> None:
@@ -220,7 +211,8 @@ def quiet() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without ± must not end a run
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec")
 

@@ -1,8 +1,10 @@
-"""The two ways in which a run is refused or stopped with a sentence instead of a traceback."""
+"""The ways in which a run is refused or stopped with a sentence instead of a traceback."""
 
 import argparse
 import re
 from typing import NoReturn
+
+STORAGE = 74  # exit status where files cannot be written or read: EX_IOERR of sysexits.h
 
 # Lines of a parser's message that say only what it was about to try.
 KINDS = r"Expected a <class .(NoneType|bool|collections\.abc\.Iterable).>"
@@ -28,6 +30,12 @@ class NonFiniteError(ArithmeticError):
 
     The command line prints the message and exits with status 1; what was recorded until then is kept.
     """
+
+
+def storage_sentence(error: OSError) -> str:
+    """What the system says of a file that could not be written or read, and of which."""
+    reason = error.strerror or str(error) or type(error).__name__
+    return f"{reason}: {error.filename}" if error.filename else reason
 
 
 def require(condition: bool, field: str, value: object, allowed: str) -> None:

@@ -19,6 +19,7 @@ from torch import Tensor
 from src.errors import require
 from src.objective import Autograd, ReLUOutput
 from src.starts.start import Start, seeds_of
+from src.training.divergence import OnDivergence
 from src.training.optimizers import adamw
 from src.training.stack import Stack
 
@@ -38,6 +39,7 @@ class ToyModel(Stack):
         start: what is done to the W that the seeds give; None leaves them as they are.
         optimizer: makes any torch optimizer that treats every entry of a parameter on its own.
         lr_scheduler: makes a torch scheduler, stepped once per optimizer step.
+        on_divergence: `stop` ends the run when an instance diverges, `freeze` goes on with the others.
 
     Raises:
         ConfigError: if a size is not positive, a seed negative, or two settings contradict each other.
@@ -56,13 +58,14 @@ class ToyModel(Stack):
         start: Start | None = None,
         optimizer: OptimizerCallable = adamw,
         lr_scheduler: LRSchedulerCallable | None = None,
+        on_divergence: OnDivergence = "stop",
     ) -> None:
-        require(n_features >= 1, "model.n_features", n_features, "at least 1")
+        require(bool(n_features) and n_features >= 1, "model.n_features", n_features, "at least 1")
         require(n_hidden >= 1, "model.n_hidden", n_hidden, "at least 1")
         require(init_std is None or init_std > 0, "model.init_std", init_std, "positive, or null for Xavier's")
         start = Start() if start is None else start
         chosen = seeds_of(start, n_instances, first_seed, seeds, BYTES * n_features * (n_hidden + 1))
-        super().__init__(chosen, start, optimizer, lr_scheduler)
+        super().__init__(chosen, start, optimizer, lr_scheduler, on_divergence)
         self.n_features = n_features
         self.n_hidden = n_hidden
         self.init_std = init_std if init_std is not None else (2 / (n_hidden + n_features)) ** 0.5

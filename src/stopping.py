@@ -1,13 +1,16 @@
-"""How a sweep is told to stop: Ctrl-C and the signals like it, heeded once."""
+"""How a process is told to stop: Ctrl-C, SIGTERM and SIGHUP, the signal of a terminal that closes."""
 
+import math
 import signal
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 INTERRUPTED = 128 + signal.SIGINT
+AT_ONCE = 0.3  # seconds: signals so close are one. A closing terminal and `timeout` send theirs twice
 
 
 class Stopped(BaseException):
@@ -19,23 +22,58 @@ class Stopped(BaseException):
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Ctrl-C, SIGTERM and SIGHUP raise `Stopped`, once; after that they do what they did before."""
+    """In this block the first signal raises `Stopped`. Later ones do nothing, so that they cannot cut the ending short.
+
+    A signal that was ignored before, as by `nohup`, stays ignored, here and in `noted`.
+    """
+    heard: list[int] = []
+
+    def stop(number: int, frame: Any) -> None:
+        heard.append(number)
+        if len(heard) == 1:
+            raise Stopped(number)
+
+    with _handled(stop):
+        yield
+
+
+@contextmanager
+def noted() -> Iterator[list[int]]:
+    """In this block signals interrupt nothing: they are in the list that it yields. At its end the first is raised."""
+    heard: list[int] = []
+    last = -math.inf
+
+    def note(number: int, frame: Any) -> None:
+        nonlocal last
+        if time.monotonic() - last > AT_ONCE:
+            last = time.monotonic()
+            heard.append(number)
+
+    try:
+        with _handled(note):
+            yield heard
+    finally:
+        if heard:
+            signal.raise_signal(heard[0])
+
+
+def ignore() -> None:
+    """From here on no signal stops this process: it ends anyway, and would only end in a traceback."""
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def _handled(handler: Callable[[int, Any], None]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():  # the only one that may set handlers
         yield
         return
-    before: dict[int, Any] = {}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    def stop(number: int, frame: Any) -> None:
-        restore()
-        raise Stopped(number)
-
-    heeded = [number for number in STOPPING if signal.getsignal(number) is not signal.SIG_IGN]  # nohup ignores one
-    before.update({number: signal.signal(number, stop) for number in heeded})
+    handlers = {number: signal.getsignal(number) for number in STOPPING}
+    before = {number: own for number, own in handlers.items() if own is not signal.SIG_IGN}
     try:
+        for number in before:
+            signal.signal(number, handler)
         yield
     finally:
-        restore()
+        for number, own in before.items():
+            signal.signal(number, own)

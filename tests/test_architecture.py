@@ -21,6 +21,7 @@ FLOORS = (
     ("src.results",),
     ("src.figures",),
     ("callbacks",),
+    ("src.gate",),
     ("src.cli", "src.predictions"),
     ("src.sweep",),
 )

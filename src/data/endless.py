@@ -10,6 +10,7 @@ from src.distributions.sparse import Sparse
 from src.errors import ConfigError, require
 from src.memory import require_memory
 
+BYTES = 4  # of a number
 DRAW_COPIES = 2  # of a block while it is drawn: its instances one by one, and their stack
 
 
@@ -46,16 +47,24 @@ class SparseFeatures(Features):
         super().__init__(law, batch_size, block_size, seed, validation_size)
         require(stream in ("shared", "independent"), "data.stream", stream, "shared or independent")
         self.stream = stream
+        bytes_of_a_batch = BYTES * batch_size * law.n_features
+        require_memory("data.batch_size", batch_size, BYTES * law.n_features)
+        require_memory("data.block_size", block_size, bytes_of_a_batch)
+
+    def refuse_stack(self, n_instances: int) -> None:
+        """Raise a `ConfigError` if the examples of so many instances do not fit into memory."""
+        if self.stream == "independent":
+            bytes_of_a_block = BYTES * self.block_size * self.batch_size * self.n_features
+            require_memory("model.n_instances", n_instances, DRAW_COPIES * bytes_of_a_block)
 
     def train_dataloader(self) -> FreshExamples:
-        shared, entries = self.stream == "shared", self.batch_size * self.n_features
+        shared = self.stream == "shared"
         if shared:
-            require_memory("data.block_size", self.block_size, 4 * entries)
             generators = [generator_for(self.seed, TRAINING)]
         else:
             if self.trainer is None:
                 raise ConfigError("data.stream is independent; it must be shared where no model gives its seeds.")
             seeds: list[int] = self.trainer.lightning_module.seeds  # type: ignore[assignment]
-            require_memory("model.n_instances", len(seeds), DRAW_COPIES * 4 * self.block_size * entries)
+            self.refuse_stack(len(seeds))
             generators = [generator_for(self.seed, INSTANCE, seed) for seed in seeds]
         return FreshExamples(self.distribution, self.batch_size, generators, self.block_size, self.max_steps, shared)

@@ -22,6 +22,7 @@ GEOMETRY_COLORS = {
     "hexagon": "#009e73",
     "heptagon": "#cc79a7",
     "octagon": "#d55e00",
+    "diverged": "#b00020",
 }
 GEOMETRY_MARKERS = {
     "irregular": "X",
@@ -34,6 +35,7 @@ GEOMETRY_MARKERS = {
     "hexagon": "h",
     "heptagon": "*",
     "octagon": "8",
+    "diverged": "x",
 }
 OTHER_COLOR, OTHER_MARKER = "#5f6368", "o"  # nine corners and more
 

@@ -11,6 +11,7 @@ small. Everything here is unchanged by rotations, reflections and permutations o
 """
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
@@ -23,7 +24,7 @@ STUB_NORM = 0.5
 OVERLAP_ANGLE = math.pi / 12
 # About 6 degrees or a tenth of the length, root mean square.
 REGULAR_WITHIN = 0.1
-IRREGULAR = "irregular"
+IRREGULAR, DIVERGED = "irregular", "diverged"
 NAMES = {2: "digon", 3: "triangle", 4: "square", 5: "pentagon", 6: "hexagon", 7: "heptagon", 8: "octagon"}
 
 
@@ -36,6 +37,7 @@ class Polygons:
         n_directions: how many distinct directions there are; as many as learned columns.
         residual: distance of the learned columns from the nearest regular polygon centred on the origin,
             as a share of their Frobenius norm; NaN where nothing is learned.
+        diverged: the instances that diverged while they trained, which their names say.
     """
 
     learned: Bool[Tensor, "instance feature"]
@@ -43,6 +45,7 @@ class Polygons:
     stub: Bool[Tensor, "instance feature"]
     n_directions: Int[Tensor, " instance"]
     residual: Float[Tensor, " instance"]
+    diverged: Collection[int] = ()
 
     @property
     def unlearned(self) -> list[list[int]]:
@@ -51,11 +54,12 @@ class Polygons:
 
     @property
     def names(self) -> list[str]:
-        """The regular polygon of each instance, `digon` to `octagon` and `9-gon` on, or `irregular`."""
-        return [
+        """The regular polygon of each instance, `digon` to `octagon` and `9-gon` on, `irregular` or `diverged`."""
+        names = [
             NAMES.get(k, f"{k}-gon") if k >= 2 and residual <= REGULAR_WITHIN else IRREGULAR
             for k, residual in zip(self.n_directions.tolist(), self.residual.tolist(), strict=True)
         ]
+        return [DIVERGED if i in self.diverged else name for i, name in enumerate(names)]
 
 
 def angles_to_learned(W: Float[Tensor, "instance 2 feature"], polygons: Polygons) -> Float[Tensor, "instance feature"]:

@@ -1,4 +1,7 @@
-"""The kernel as a library: `cpp/`, built once with the machine's own C++ compiler, kept in the user's cache."""
+"""The kernel as a library: `cpp/`, built once with the machine's own C++ compiler, kept in the user's cache.
+
+A library runs whatever is in it. So it is loaded only from where no one but the user can write, and only undamaged.
+"""
 
 import contextlib
 import ctypes
@@ -8,6 +11,8 @@ import os
 import platform
 import shlex
 import shutil
+import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -18,11 +23,17 @@ from typing import Any
 
 SOURCES = Path(__file__).parent / "cpp"
 MAIN = SOURCES / "fused.cpp"
+FUNCTIONS = ("solve_float32", "solve_float64")
 SWITCH = "TOY_SUPERPOSITION_FUSED"  # 0 in the environment: do without
 COMPILERS = ("c++", "g++", "clang++")
 MAX_HIDDEN = 16  # beyond it a matrix product is the better way
 FLAGS = ("-O2", "-std=c++17", "-shared", "-fPIC", "-pthread", f"-DMAX_HIDDEN={MAX_HIDDEN}")
 OPTIONS: tuple[tuple[str, ...], ...] = (("-march=native",), ())  # this machine's vector instructions, if it can
+TIMEOUT = 300  # seconds for a compiler that takes a few
+ABANDONED = 24 * 3600  # seconds after which a folder to build in is one whose build was killed
+WORK = "toy-superposition-build-"  # how the names of those folders begin
+ROOM = 2**20  # bytes, several times what a library takes
+WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 @contextlib.contextmanager
@@ -42,11 +53,9 @@ def library() -> ctypes.CDLL | None:
     if os.environ.get(SWITCH) == "0":
         return None
     try:
-        path = cache_folder() / f"fused-{_build_key()}.so"
-        if not path.exists():
-            _build(path)
-        return ctypes.CDLL(str(path))
-    except (OSError, RuntimeError) as error:  # RuntimeError: there is no home folder
+        key = _build_key()
+        return _kept(key) or _build(key)
+    except OSError as error:
         _say(f"Without its C++ part ({error}) the objective runs on torch operations, many times slower for stacks.")
         return None
 
@@ -67,34 +76,152 @@ def _build_key() -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
-def _build(path: Path) -> None:
-    """Compile into `path`, which appears whole or not at all."""
-    commands = [shlex.split(os.environ["CXX"])] if os.environ.get("CXX") else [[name] for name in COMPILERS]
-    compiler = next((command for command in commands if shutil.which(command[0])), None)
-    if compiler is None:
-        raise FileNotFoundError(f"no C++ compiler: {' or '.join(shlex.join(command) for command in commands)}")
+def _name(key: str, path: Path) -> str:
+    """What a library is called where it is kept. The digest of its content shows later that it is still whole."""
+    return f"fused-{key}-{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}.so"
+
+
+def _kept(key: str) -> ctypes.CDLL | None:
+    """An earlier build, if one can be trusted. One that cannot is deleted."""
+    with contextlib.suppress(OSError, RuntimeError):  # a cache that cannot be used; `_build` meets and says it again
+        for path in _own_cache().glob(f"fused-{key}-*.so"):
+            try:
+                return _load(path, key)
+            except OSError as error:
+                path.unlink(missing_ok=True)
+                _say(f"A build of the objective's C++ part was deleted: {error}.")
+    return None
+
+
+def _own_cache() -> Path:
+    """The cache folder, there and closed to others. RuntimeError: there is no home folder."""
+    folder = cache_folder()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = folder.stat()
+    if status.st_uid != os.geteuid():
+        raise PermissionError(f"{folder} is another user's")
+    if status.st_mode & WRITABLE_BY_OTHERS:
+        folder.chmod(stat.S_IMODE(status.st_mode) & ~WRITABLE_BY_OTHERS)
+        if folder.stat().st_mode & WRITABLE_BY_OTHERS:  # a file system without permissions
+            raise PermissionError(f"others can write in {folder}")
+        for path in folder.glob("fused-*"):
+            path.unlink(missing_ok=True)
+        _say(f"Others could write in {folder}: it was closed to them, and the builds in it were deleted.")
+    return folder
+
+
+def _load(path: Path, key: str) -> ctypes.CDLL:
+    """Load a library that is whole, the user's own, and where only the user can write."""
+    status = path.lstat()
+    if not (stat.S_ISREG(status.st_mode) and _is_own(status) and _is_own(path.parent.stat())):
+        raise PermissionError(f"{path} may be someone else's")
+    if path.name != _name(key, path):
+        raise OSError(f"{path} is damaged")
+    loaded = ctypes.CDLL(str(path))
+    missing = [name for name in FUNCTIONS if not hasattr(loaded, name)]
+    if missing:
+        raise OSError(f"{path} is without {' and '.join(missing)}")
+    return loaded
+
+
+def _is_own(status: os.stat_result) -> bool:
+    return status.st_uid == os.geteuid() and not status.st_mode & WRITABLE_BY_OTHERS
+
+
+def _build(key: str) -> ctypes.CDLL:
+    """Compile, load, and keep what could be loaded. It appears in the cache whole or not at all."""
+    compiler = _compiler()
+    cache = _usable_cache()
+    times = "for this run alone" if cache is None else "once for this machine"
     start = time.perf_counter()
-    with meanwhile(f"Building the objective's C++ part with {shlex.join(compiler)}, once for this machine ..."):
-        options = _compile(path, compiler)
+    with tempfile.TemporaryDirectory(prefix=WORK, dir=cache, ignore_cleanup_errors=True) as folder:
+        built = Path(folder) / "fused.so"
+        with meanwhile(f"Building the objective's C++ part with {shlex.join(compiler)}, {times} ..."):
+            options = _compile(compiler, built)
+        built.chmod(0o700)  # whatever the umask says
+        built = built.rename(built.with_name(_name(key, built)))
+        loaded = _load(built, key)
+        kept = None if cache is None else _keep(built, cache)
     without = " ".join(option for option in OPTIONS[0] if option not in options)
-    _say(f"Built in {time.perf_counter() - start:.0f} s{f', without {without}' if without else ''}: {path}")
+    details = f"{f', without {without}' if without else ''}{f': {kept}' if kept else ''}"
+    _say(f"Built in {time.perf_counter() - start:.0f} s{details}")
+    return loaded
 
 
-def _compile(path: Path, compiler: list[str]) -> tuple[str, ...]:
+def _usable_cache() -> Path | None:
+    """The cache folder if a build can be made and kept there; without builds that were killed."""
+    try:
+        folder = _own_cache()
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(ROOM))
+    except (OSError, RuntimeError) as error:
+        _say_not_kept(error)
+        return None
+    for path in folder.glob(f"{WORK}*"):
+        with contextlib.suppress(OSError):  # another process deletes it too
+            if path.stat().st_mtime < time.time() - ABANDONED:
+                shutil.rmtree(path)
+    return folder
+
+
+def _keep(built: Path, cache: Path) -> Path | None:
+    """Move it to the cache, and say where it is then."""
+    try:
+        return built.replace(cache / built.name)
+    except OSError as error:
+        _say_not_kept(error)
+        return None
+
+
+def _compiler() -> list[str]:
+    """The command in `$CXX`, or the first of `COMPILERS` that is there."""
+    chosen = os.environ.get("CXX", "").strip()
+    if not chosen:
+        found = next(filter(shutil.which, COMPILERS), None)
+        if found is None:
+            raise OSError(f"no C++ compiler: {' or '.join(COMPILERS)}")
+        return [found]
+    with contextlib.suppress(ValueError):  # a quote without its other
+        command = shlex.split(chosen)
+        if shutil.which(command[0]):
+            return command
+    raise OSError(f"CXX is {chosen}; it must be a command of this machine")
+
+
+def _compile(compiler: list[str], built: Path) -> tuple[str, ...]:
     """With the first options that this compiler takes, which are returned."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        built = Path(folder) / path.name
-        for options in OPTIONS:
-            command = [*compiler, *FLAGS, *options, "-o", str(built), str(MAIN)]
-            result = subprocess.run(command, capture_output=True, text=True, check=False)
-            if result.returncode == 0:
-                break
-        else:
-            reasons = [line for line in result.stderr.splitlines() if "error" in line] or ["it failed"]
-            raise OSError(f"{shlex.join(compiler)}: {reasons[0]}")
-        built.replace(path)
-    return options
+    for options in OPTIONS:
+        status, messages = _run([*compiler, *FLAGS, *options, "-o", str(built), str(MAIN)])
+        if status == 0:
+            return options
+    reasons = [line for line in messages.splitlines() if "error" in line] or ["it failed"]
+    raise OSError(f"{shlex.join(compiler)}: {reasons[0]}")
+
+
+def _run(command: list[str]) -> tuple[int, str]:
+    """Its exit status and messages. It has `TIMEOUT` seconds; neither it nor its children outlive the wait for it."""
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,  # so that its children can be stopped with it
+    ) as process:
+        try:
+            _, messages = process.communicate(timeout=TIMEOUT)
+        except BaseException as error:  # Ctrl-C too, which does not reach another session
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise TimeoutError(f"{command[0]} was stopped after {TIMEOUT} s") from None
+            raise
+    return process.returncode, messages
+
+
+def _say_not_kept(error: Exception) -> None:
+    _say(f"A build of the objective's C++ part cannot be kept: {error}.")
 
 
 def _say(message: str) -> None:

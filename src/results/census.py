@@ -5,11 +5,12 @@ from typing import Any
 
 from rich.text import Text
 
-from src.geometry.polygons import Polygons, angles_to_learned
+from src.geometry.polygons import DIVERGED, IRREGULAR, Polygons, angles_to_learned
 from src.model import ToyModel
 from src.population.losses import SAMPLE, PopulationLosses
 from src.results.rates import rates
 
+STYLES = {IRREGULAR: "yellow", DIVERGED: "red"}
 N_LISTED_FEATURES = 12  # of a model with more, no single feature is listed
 
 
@@ -22,6 +23,7 @@ def census_rows(model: ToyModel, polygons: Polygons, losses: PopulationLosses) -
         "name": model.instance_names,
         **model.instance_columns,
         "geometry": polygons.names,
+        **diverged_column(model),
         "n_learned": polygons.learned.sum(dim=1).tolist(),
         "n_overlap": polygons.overlap.sum(dim=1).tolist(),
         "residual": polygons.residual.tolist(),
@@ -38,6 +40,12 @@ def census_rows(model: ToyModel, polygons: Polygons, losses: PopulationLosses) -
         "geometry_share_high": [shares[name].high for name in polygons.names],
     }
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def diverged_column(model: ToyModel) -> dict[str, list[Any]]:
+    """The step at which each instance diverged, if one has."""
+    steps = model.divergence.steps
+    return {"diverged_at": [steps.get(i, "") for i in range(model.n_instances)]} if steps else {}
 
 
 def unlearned_columns(model: ToyModel, polygons: Polygons) -> dict[str, list[str]]:
@@ -63,7 +71,8 @@ def instance_line(row: dict[str, Any], n_features: int, feature_losses: list[flo
         loss = f"{row['loss']:.8f}"
     line = Text.assemble(
         f"{row['name']}: ",
-        (row["geometry"], "bold green" if row["geometry"] != "irregular" else "bold yellow"),
+        (row["geometry"], f"bold {STYLES.get(row['geometry'], 'green')}"),
+        f" at step {row['diverged_at']:,}" if row.get("diverged_at", "") != "" else "",
         f", {row['n_learned']} of {n_features} learned, Frobenius norm {row['frobenius_norm']:.3f}, loss {loss}",
     )
     if n_features <= N_LISTED_FEATURES:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-from src.geometry.polygons import IRREGULAR
+from src.geometry.polygons import DIVERGED, IRREGULAR
 
 CONFIDENCE = 0.95
 
@@ -58,7 +58,7 @@ def counted(count: int, noun: str) -> str:
 
 def counted_geometry(count: int, geometry: str) -> str:
     """`1 pentagon`, `4 pentagons`, `3 irregular`."""
-    return f"{count:,} {geometry}" if geometry == IRREGULAR else counted(count, geometry)
+    return f"{count:,} {geometry}" if geometry in (IRREGULAR, DIVERGED) else counted(count, geometry)
 
 
 @lru_cache(maxsize=65536)

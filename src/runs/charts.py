@@ -7,6 +7,7 @@ itself. Other loggers take the same values as metrics, `<chart>/<line>` or `<cha
 have `log_image`.
 """
 
+import contextlib
 import io
 import time
 import weakref
@@ -116,26 +117,30 @@ class Charts:
         self._values.setdefault(line, []).append(value)
 
     def _write(self) -> None:
+        pending, self._values = self._values, {}
         if self.folder is not None:
-            for line, values in self._values.items():
+            for line, values in pending.items():
                 if line not in self._files:
                     self._files[line] = EventFile(self.folder / line, _began(line))
                 self._files[line].add(Event(wall_time=time.time(), step=self._step, summary=Summary(value=values)))
         if self._metrics:
             for logger in self.loggers:
                 logger.log_metrics(self._metrics, self._step)
-        self._values, self._metrics = {}, {}
+        self._metrics = {}
         if time.monotonic() > self._flush_at:
             self._flush_at = time.monotonic() + FLUSH_SECONDS
             for file in self._files.values():
                 file.flush()
 
     def close(self) -> None:
-        """Write what is pending and close the files; a later point opens new ones."""
-        self._write()
-        for file in self._files.values():
-            file.close()
-        self._files.clear()
+        """Write what is pending and close all files, also where that fails; a later point opens new ones."""
+        try:
+            self._write()
+        finally:
+            files, self._files = self._files, {}
+            with contextlib.ExitStack() as stack:
+                for file in files.values():
+                    stack.callback(file.close)
 
 
 def _describe(value: Summary.Value) -> None:
@@ -171,6 +176,12 @@ def charts_of(trainer: Trainer) -> Charts:
 
 
 def spread_lines(values: Float[Tensor, " instance"]) -> dict[str, float]:
-    """A value of every instance of a stack as three lines of a chart: its median, and where the outer tenth begins."""
+    """A value of every instance of a stack as three lines of a chart: its median, and where the outer tenth begins.
+
+    Those that are not finite, of instances that have diverged, are left out.
+    """
+    values = values[values.isfinite()]
+    if not len(values):
+        return {}
     quantiles = torch.quantile(values.detach().float(), values.new_tensor(list(SPREAD.values()), dtype=torch.float32))
     return dict(zip(SPREAD, quantiles.tolist(), strict=True))

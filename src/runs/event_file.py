@@ -10,6 +10,8 @@ from pathlib import Path
 import google_crc32c
 from tensorboard.compat.proto.event_pb2 import Event
 
+from src.runs.folder import named
+
 
 class EventFile:
     """A new file of TensorBoard events in a folder, each with its length and checksums.
@@ -27,19 +29,23 @@ class EventFile:
     def __init__(self, folder: Path, began: float | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}.{os.getpid()}.{next(self._count)}.charts"
-        self._file = (folder / name).open("xb")
+        self._path = folder / name
+        self._file = self._path.open("xb")
         self.add(Event(wall_time=time.time() if began is None else began, file_version="brain.Event:2"))
 
     def add(self, event: Event) -> None:
         data = event.SerializeToString()
         length = struct.pack("<Q", len(data))
-        self._file.write(length + _masked_checksum(length) + data + _masked_checksum(data))
+        with named(self._path):
+            self._file.write(length + _masked_checksum(length) + data + _masked_checksum(data))
 
     def flush(self) -> None:
-        self._file.flush()
+        with named(self._path):
+            self._file.flush()
 
     def close(self) -> None:
-        self._file.close()
+        with named(self._path):
+            self._file.close()  # also where what is pending cannot be written
 
 
 def _masked_checksum(data: bytes) -> bytes:

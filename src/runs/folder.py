@@ -2,7 +2,7 @@
 
 config.yaml               the whole configuration (Lightning writes it)
 events.out.tfevents.*     TensorBoard; feature i's curves are in the sub-run `feature_<i>`
-checkpoints/last.ckpt     the latest state to resume from
+checkpoints/last.ckpt     the latest state to resume from, and previous.ckpt, the one before
 trajectory.safetensors    what was recorded along the way
 census.csv                one row an instance: what it ended in
 polygons.png, .svg        the last polygon snapshot; every picture is there twice, as PNG and as SVG
@@ -34,10 +34,13 @@ agreement.csv             how often a seed has the same geometry in two cells
 regimes.csv, .png, .svg   over the sizes of a finite training set: what each instance stores, and its losses
 """
 
+import contextlib
 import csv
+import errno
 import io
 import os
-from collections.abc import Mapping, Sequence
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +52,7 @@ from torch import Tensor
 from src.errors import ConfigError
 
 CENSUS = "census.csv"
-CHECKPOINT = "checkpoints/last.ckpt"
+CHECKPOINT, PREVIOUS = "checkpoints/last.ckpt", "previous.ckpt"
 POLYGONS, EXAMPLES = "polygons.png", "examples.png"
 CURVES, FORMATION = "curves.png", "formation.svg"
 STORED = "stored.safetensors"
@@ -68,10 +71,26 @@ LANDSCAPE = "landscape.csv"
 TRAJECTORY = "trajectory.safetensors"
 
 
+class FolderGoneError(OSError):
+    """The run folder was removed, or replaced by another, while the run wrote to it."""
+
+
+_OPEN: "weakref.WeakKeyDictionary[Trainer, int]" = weakref.WeakKeyDictionary()  # a run folder that stays open is known
+
+
 def run_folder(trainer: Trainer) -> Path:
-    """Where this run's files go."""
+    """Where this run's files go; made when it is first asked for.
+
+    Raises:
+        FolderGoneError: if it is no longer the folder that it was.
+    """
     folder = Path(trainer.log_dir or trainer.default_root_dir)
-    folder.mkdir(parents=True, exist_ok=True)
+    if trainer not in _OPEN:
+        folder.mkdir(parents=True, exist_ok=True)
+        _OPEN[trainer] = os.open(folder, os.O_RDONLY)
+        weakref.finalize(trainer, os.close, _OPEN[trainer])
+    if not (folder.is_dir() and os.path.samestat(folder.stat(), os.fstat(_OPEN[trainer]))):
+        raise FolderGoneError(errno.ENOENT, "the run folder was removed while the run wrote to it", str(folder))
     return folder
 
 
@@ -115,12 +134,34 @@ def read_settings(folder: Path) -> dict[str, Any]:
     return flat_settings(found) if isinstance(found, dict) else {}
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that a reader, or a crash, finds the old content or the new, never a part."""
+def write_whole(path: Path, content: bytes | memoryview, durable: bool = False) -> None:
+    """Write a file so that a reader, or a crash, finds the old content or the new, never a part.
+
+    `durable`: also one of the machine, which may lose what is not yet on the disk. It takes some milliseconds.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    part.write_bytes(content)
-    os.replace(part, path)
+    try:
+        with named(path):
+            with part.open("wb") as file:
+                file.write(content)
+                if durable:
+                    file.flush()
+                    os.fsync(file.fileno())
+            os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)  # a full disk needs the room
+        raise
+
+
+@contextlib.contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Errors of the system that do not say which file they are about say that it is this one."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
 
 
 def write_trajectory(folder: Path, tensors: Mapping[str, Tensor]) -> None:

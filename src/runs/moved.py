@@ -36,6 +36,9 @@ RENAMED = {
     ),
 }
 
+# Settings that older runs do not name, and what they had.
+SINCE = {"model.init_args.on_divergence": "stop"}
+
 
 def where_now(message: str) -> str | None:
     """The sentence that says what to use, if the message names something that has moved."""

@@ -24,13 +24,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from src import cli
-from src.errors import Arguments, ConfigError, require
+from src.errors import STORAGE, Arguments, ConfigError, require, storage_sentence
 from src.results.rates import counted
 from src.runs.folder import FINISHED, make_folder
+from src.runs.lock import claim
+from src.stopping import Stopped, ignore, stoppable
 from src.sweep.cells import Cell, cells_of, parse_grid
 from src.sweep.local import Engine, run_local
 from src.sweep.report import merge, report
-from src.stopping import Stopped, stoppable
 
 EPILOG = "Everything else goes to `python -m src.cli fit`, in every cell. The key `config` composes another config."
 
@@ -65,8 +66,11 @@ def _progress_bar(console: Console) -> Progress:
 
 
 def _last_line(cell: Cell) -> str:
-    lines = cell.output.read_text(errors="replace").strip().splitlines() if cell.output.is_file() else []
-    return lines[-1].removeprefix("error: ") if lines else "no output"
+    try:
+        lines = cell.output.read_text(errors="replace").strip().splitlines()
+    except OSError:
+        lines = []
+    return lines[-1].removeprefix("error: ") if lines else f"no output; can {cell.folder.parent} be written to?"
 
 
 def _parse(args: list[str] | None) -> tuple[argparse.Namespace, list[str]]:
@@ -88,24 +92,39 @@ def _parse(args: list[str] | None) -> tuple[argparse.Namespace, list[str]]:
 
 
 def main(args: list[str] | None = None, engine: Engine = run_local) -> int:
-    """Run a sweep; return its exit status: 2 for a bad setting, 1 if a cell failed, 130 after Ctrl-C."""
+    """Run a sweep; return its exit status.
+
+    2 for a bad setting, 1 if a cell failed, 74 if a file cannot be written, and 128 + n when stopped by signal n: 130
+    for Ctrl-C.
+    """
     cli.quiet()
     waiting.say("checking the cells")
-    try:
-        with stoppable():
+    with stoppable():
+        try:
             options, arguments = _parse(args)
             out, cells = cells_of(arguments, parse_grid(options.grid), options.shards, options.out)
             make_folder(out)
+            with claim(out, "--out", "a folder in which no other sweep runs"):
+                for cell in cells:
+                    cell.refuse_another_run()  # as `cells_of` does, but another sweep may have ended here since
+                waiting.clear()
+                return sweep(out, cells, options.jobs, engine)
+        except (ConfigError, MisconfigurationException) as error:
             waiting.clear()
-            return sweep(out, cells, options.jobs, engine)
-    except (ConfigError, MisconfigurationException) as error:
-        waiting.clear()
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except Stopped as stop:
-        print("Stopped. The same command skips what is finished and goes on with the rest.", file=sys.stderr)
-        return 128 + stop.number
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+        except OSError as error:
+            waiting.clear()
+            remedy = "free space or make the folder writable, and run the same command again"
+            print(f"error: {storage_sentence(error)}; {remedy}.", file=sys.stderr)
+            return STORAGE
+        except Stopped as stop:
+            waiting.clear()
+            print("Stopped. The same command skips what is finished and goes on with the rest.", file=sys.stderr)
+            return 128 + stop.number
 
 
 if __name__ == "__main__":
-    cli.exit_with(main())
+    status = main()
+    ignore()
+    cli.exit_with(status)

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 
 from src import cli
 from src.errors import ConfigError, require
+from src.gate import refuse_unusable
+from src.runs.checkpoints import last_readable
 from src.runs.folder import CENSUS, CHECKPOINT, FINISHED, flat_settings, read_rows, read_settings
-from src.runs.moved import as_today, that_train
-from src.training.schedules import WarmupCosine
+from src.runs.moved import SINCE, as_today, that_train
 
 LONGEST_NAME = 100  # characters of a folder
 # What says only where a run begins and where it goes.
@@ -62,12 +62,9 @@ class Cell:
 
     @property
     def resumption(self) -> list[str]:
-        """The argument that continues an interrupted run, if it left a checkpoint with steps to go."""
-        checkpoint = self.folder / CHECKPOINT
-        if not checkpoint.is_file():
-            return []
-        step = torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"]
-        return [f"--ckpt_path={checkpoint}"] if step < self.config["trainer"]["max_steps"] else []
+        """The argument that continues an interrupted run, if it left a checkpoint that can be read."""
+        checkpoint = last_readable(self.folder / CHECKPOINT)
+        return [] if checkpoint is None else [f"--ckpt_path={checkpoint}"]
 
     @property
     def initialisation(self) -> str:
@@ -82,7 +79,7 @@ class Cell:
         for settings in (old, new):
             settings["trainer.callbacks"] = that_train(settings.get("trainer.callbacks"))
         for key in sorted(old.keys() | new.keys()) if len(old) > 1 else []:
-            if key not in PLACE and old.get(key) != new.get(key):
+            if key not in PLACE and old.get(key, SINCE.get(key)) != new.get(key, SINCE.get(key)):
                 found_it = f"a folder where {self.folder.relative_to(self.folder.parents[1])} has {key} {old.get(key)}"
                 raise ConfigError(f"--out is {found_it}; it must be another, or {key} {old.get(key)}.")
 
@@ -91,11 +88,7 @@ class _DryRun(cli.ToyCLI):
     """Parses and builds what a command line asks for, and leaves it at that."""
 
     def _run_subcommand(self, subcommand: str) -> None:
-        self.model.refuse_trainer(self.trainer)
-        made = self.model.configure_optimizers()
-        for scheduler in made[1] if isinstance(made, tuple) else ():
-            if isinstance(scheduler, WarmupCosine):
-                scheduler.fit_to(self.trainer.max_steps)
+        refuse_unusable(self.trainer, self.model, self.datamodule)
 
 
 class _Reading(cli.ToyCLI):
@@ -160,7 +153,8 @@ def cells_of(
         overrides = [f"--{key}={value}" for key, value in values.items()]
         config = settings_of([*arguments, *overrides], _DryRun if n_shards == 1 else _Reading)
         logger, model = config["trainer"]["logger"], config["model"]["init_args"]
-        require(isinstance(logger, dict), "trainer.logger", logger, "a logger with a folder, for a sweep")
+        has_folder = isinstance(logger, dict) and {"save_dir", "name", "version"} <= logger["init_args"].keys()
+        require(has_folder, "trainer.logger", logger, "a logger with a folder, for a sweep")
         if out is None:
             by = "_".join(_short(key, grid) for key in grid) or "shards"
             out = Path(logger["init_args"]["save_dir"]) / f"{logger['init_args']['name']}_by_{by}"

@@ -10,10 +10,9 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 
 from src.distributions.examples import Chunk
-from src.errors import ConfigError, NonFiniteError
+from src.errors import ConfigError
 
 SEVERAL = 10  # steps, of which the norm of every instance's gradient is taken at one: it costs a twentieth of a step
-N_NAMED = 5  # how many instances an error message names before it only counts them
 
 
 class Repeated(NamedTuple):
@@ -53,7 +52,7 @@ def train_block(stack: Any, block: Block) -> Float[Tensor, "step instance featur
     Lightning's hooks run around the first step, and `trainer.global_step` counts every one.
 
     Raises:
-        NonFiniteError: if a loss of the block is infinite or not a number.
+        NonFiniteError: if a loss of the block is infinite or not a number, and the stack does not freeze.
     """
     optimizer, first_step = stack.optimizers(), stack.global_step
     assert isinstance(optimizer, LightningOptimizer)
@@ -66,9 +65,11 @@ def train_block(stack: Any, block: Block) -> Float[Tensor, "step instance featur
     k = 0
     batches, weights = batches_of(block, stack.n_features, stack.W.dtype)
     feature_losses = stack.b.new_empty(len(batches), *stack.b.shape)
+    stack.divergence.begin_block(stack)
 
     def set_gradients(x: Tensor, out: Tensor | None) -> Tensor:
         losses: Tensor = stack.objective.set_gradients(x, out, weights)
+        stack.divergence.still(stack)
         if out is not None and stack.W.grad is not None:
             for of in norms if k % SEVERAL == 0 else norms_of_few:
                 of.add(stack.W.grad)
@@ -92,24 +93,5 @@ def train_block(stack: Any, block: Block) -> Float[Tensor, "step instance featur
             progress.increment_completed()
         if schedulers is not None:
             schedulers.step()
-    refuse_non_finite(feature_losses, first_step, stack.instance_names)
+    stack.divergence.end_block(stack, optimizer.optimizer, feature_losses, first_step)
     return feature_losses
-
-
-def refuse_non_finite(
-    feature_losses: Float[Tensor, "step instance feature"], first_step: int, names: Sequence[str]
-) -> None:
-    """Raise a `NonFiniteError` that names the instances and the step if a loss is infinite or not a number."""
-    if feature_losses.sum().isfinite():
-        return
-    bad = ~feature_losses.isfinite().all(dim=-1)  # [step, instance]
-    if not bad.any():  # only their sum is too large
-        return
-    instances = bad.any(dim=0).nonzero().flatten().tolist()
-    step = first_step + int(bad.any(dim=1).nonzero()[0])
-    named = ", ".join(f"{i} ({names[i]})" for i in instances[:N_NAMED])
-    more = f" and {len(instances) - N_NAMED} more" if len(instances) > N_NAMED else ""
-    raise NonFiniteError(
-        f"The loss became non-finite at step {step}, in instance {named}{more} of {len(names)}; "
-        "the run has stopped, and what it recorded is kept."
-    )

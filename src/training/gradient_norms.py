@@ -1,6 +1,7 @@
 """Norms of gradients, averaged over steps: one batch's norm scatters by half its size, a mean over many is a curve."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -18,6 +19,7 @@ class GradientNormSums:
         self.instances = instances
         self.total: Tensor | float = 0.0
         self.n_steps = 0
+        self.takers: list[MeanGradientNorm] = []
 
     @torch.no_grad()
     def add(self, gradient: Float[Tensor, "instance hidden feature"]) -> None:
@@ -30,20 +32,33 @@ class GradientNormSums:
         self.total = norms.double() + self.total
         self.n_steps += 1
 
+    def state(self) -> dict[str, Any]:
+        """What a resumed run needs to go on as if it had not been stopped."""
+        parts: list[GradientNormSums | MeanGradientNorm] = [self, *self.takers]
+        return {"totals": [part.total for part in parts], "n_steps": [part.n_steps for part in parts]}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """From a state of as many takers; of another number nothing is restored, and the sums begin anew."""
+        parts: list[GradientNormSums | MeanGradientNorm] = [self, *self.takers]
+        if len(parts) == len(state["totals"]):
+            for part, total, n_steps in zip(parts, state["totals"], state["n_steps"], strict=True):
+                part.total, part.n_steps = total, n_steps
+
 
 class MeanGradientNorm:
     """The mean norm over the steps since it was last asked for."""
 
     def __init__(self, sums: GradientNormSums) -> None:
         self.sums = sums
-        self._total, self._n_steps = sums.total, sums.n_steps
+        self.total, self.n_steps = sums.total, sums.n_steps  # when it was last asked for
+        sums.takers.append(self)
 
     def take(self) -> Float[Tensor, "instance value"] | None:
         """The mean, float32; None if no step has been taken since the last call."""
-        n_steps = self.sums.n_steps - self._n_steps
+        n_steps = self.sums.n_steps - self.n_steps
         if n_steps == 0:
             return None
-        total = self.sums.total - self._total
-        self._total, self._n_steps = self.sums.total, self.sums.n_steps
+        total = self.sums.total - self.total
+        self.total, self.n_steps = self.sums.total, self.sums.n_steps
         assert isinstance(total, Tensor)
         return (total / n_steps).float()

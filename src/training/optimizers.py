@@ -1,13 +1,15 @@
 """Which optimizers and schedules may train a stack: those that treat every instance as it would be treated alone."""
 
-from collections.abc import Callable, Iterable
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from src.errors import ConfigError
+from src.errors import ConfigError, require
+from src.training.schedules import WarmupCosine
 
 # Optimizers whose step mixes the entries of a parameter, so that an instance would feel its neighbours.
 COUPLING_OPTIMIZERS = (torch.optim.LBFGS, torch.optim.Adafactor)
@@ -24,10 +26,10 @@ def make_optimizer(make: Callable[[Iterable[Any]], Optimizer], parameters: Itera
     Raises:
         ConfigError: if torch refuses its settings.
     """
-    try:
-        return make(parameters)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ConfigError(f"model.optimizer is refused by torch: {error}") from error
+    with refused("model.optimizer"):
+        made = make(parameters)
+    require(isinstance(made, Optimizer), "model.optimizer", type(made).__name__, "a torch optimizer")
+    return made
 
 
 def refuse_coupling(optimizer: Optimizer, n_instances: int) -> None:
@@ -39,13 +41,51 @@ def refuse_coupling(optimizer: Optimizer, n_instances: int) -> None:
         )
 
 
+REHEARSED = 10_000  # steps of a learning rate's course that are looked at before training
+
+
+def rehearse(stack: Any, max_steps: int) -> None:
+    """Make the optimizer and the learning rate's course of a `Stack` once, of a parameter that is not trained, and
+    step them: many a setting is refused only then.
+
+    Raises:
+        ConfigError: if torch refuses them, or fails at a step.
+    """
+    parameter = torch.nn.Parameter(torch.zeros(2, 2, 2))
+    optimizer = make_optimizer(stack.optimizer, [parameter])
+    refuse_coupling(optimizer, stack.n_instances)
+    parameter.grad = torch.ones_like(parameter)
+    scheduler = None if stack.lr_scheduler is None else make_scheduler(stack.lr_scheduler, optimizer)
+    if isinstance(scheduler, WarmupCosine):
+        scheduler.fit_to(max_steps)
+    with refused("model.optimizer"):
+        optimizer.step(lambda: 0.0)
+    if scheduler is not None:
+        with refused("model.lr_scheduler"):
+            for _ in range(min(max_steps, REHEARSED)):
+                scheduler.step()
+
+
+@contextlib.contextmanager
+def refused(field: str) -> Iterator[None]:
+    """What torch cannot do with a setting is said of it."""
+    try:
+        yield
+    except ConfigError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ConfigError(f"{field} is refused by torch: {reason}") from error
+
+
 def make_scheduler(make: Callable[[Optimizer], Any], optimizer: Optimizer) -> LRScheduler:
     """The learning rate's course from its constructor.
 
     Raises:
-        ConfigError: if it would follow the loss of the whole stack.
+        ConfigError: if torch refuses its settings, or it would follow the loss of the whole stack.
     """
-    scheduler: LRScheduler = make(optimizer)
+    with refused("model.lr_scheduler"):
+        scheduler: LRScheduler = make(optimizer)
     if isinstance(scheduler, ReduceLROnPlateau):
         raise ConfigError(
             "model.lr_scheduler is ReduceLROnPlateau, which would follow the whole stack's loss; "

@@ -1,5 +1,6 @@
 """What a checkpoint says of its run: to go on only with the same, and to load a model without a configuration."""
 
+from collections.abc import Collection, Mapping
 from inspect import Parameter, signature
 from typing import Any
 
@@ -8,7 +9,10 @@ import torch
 from src.errors import require
 
 HYPER_PARAMETERS = "hyper_parameters"  # what Lightning's `load_from_checkpoint` calls the constructor with
-NOT_KEPT = ("optimizer", "lr_scheduler", "start", "n_instances", "first_seed")  # the seeds say who there is
+# The seeds say who there is; what becomes of one that diverges may change when a run goes on.
+NOT_KEPT = ("optimizer", "lr_scheduler", "start", "n_instances", "first_seed", "on_divergence")
+ONLY_SPEED = ("block_size", "validation_size")  # what data may have otherwise than before: no step sees it
+HOW_ALONE = ("params", "fused", "foreach", "capturable", "initial_lr")  # says how an optimizer computes, not what
 
 
 def describe_run(stack: Any, checkpoint: dict[str, Any]) -> None:
@@ -17,20 +21,31 @@ def describe_run(stack: Any, checkpoint: dict[str, Any]) -> None:
     checkpoint["lr_scheduler"] = [type(own.scheduler).__name__ for own in stack.trainer.lr_scheduler_configs]
     of_the_users = {name: value for name, value in checkpoint.get(HYPER_PARAMETERS, {}).items() if _is_plain(value)}
     checkpoint[HYPER_PARAMETERS] = {**of_the_users, **arguments_of(stack), "seeds": list(stack.seeds)}
+    checkpoint["model_class"] = type(stack).__name__
+    checkpoint["data"] = describe_data(stack.trainer.datamodule)
     checkpoint["instance_names"] = list(stack.instance_names)
     checkpoint["instance_columns"] = stack.instance_columns
 
 
-def arguments_of(stack: Any) -> dict[str, Any]:
-    """What the constructor can make the model from anew: the arguments that the model keeps under their own names."""
+def describe_data(module: Any) -> dict[str, Any]:
+    """What a data module's examples depend on; nothing of plain loaders."""
+    if module is None:
+        return {}
+    law = {"distribution": str(module.distribution)} if hasattr(module, "distribution") else {}
+    kept = {name: value for name, value in arguments_of(module).items() if name not in ONLY_SPEED}
+    return {"class": type(module).__name__, **kept, **law}
+
+
+def arguments_of(made: Any) -> dict[str, Any]:
+    """What its constructor can make something from anew: the plain arguments that it keeps under their own names."""
     names: list[str] = []
-    for kind in type(stack).__mro__:
+    for kind in type(made).__mro__:
         if "__init__" in vars(kind):
             parameters = signature(vars(kind)["__init__"]).parameters
             names += parameters
             if not any(parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters.values()):
                 break  # it passes nothing on that is not its own
-    kept = {name: getattr(stack, name) for name in names if name not in NOT_KEPT and hasattr(stack, name)}
+    kept = {name: getattr(made, name) for name in names if name not in NOT_KEPT and hasattr(made, name)}
     return {name: value for name, value in kept.items() if _is_plain(value)}
 
 
@@ -51,10 +66,26 @@ def refuse_another_shape(stack: Any, checkpoint: dict[str, Any]) -> None:
         require(shape == wanted, name, f"{shape} in the checkpoint", f"{wanted}, as configured")
 
 
+def refuse_another_model(stack: Any, checkpoint: dict[str, Any]) -> None:
+    """Raise a `ConfigError` if the checkpoint is of another class, of other arguments or of other seeds."""
+    kind = type(stack).__name__
+    saved_kind = checkpoint.get("model_class", kind)
+    require(kind == saved_kind, "model", kind, f"{saved_kind}, as in the checkpoint")
+    saved = checkpoint.get(HYPER_PARAMETERS, {})
+    for i, (own, theirs) in enumerate(zip(stack.seeds, saved.get("seeds", ()), strict=False)):
+        require(own == theirs, f"the seed of instance {i}", own, f"{theirs}, as in the checkpoint")
+    refuse_others("model", arguments_of(stack), saved, but=("seeds",))
+
+
 def refuse_another_run(stack: Any, checkpoint: dict[str, Any]) -> None:
-    """Raise a `ConfigError` if training cannot go on from the checkpoint: no steps to go, or another optimizer."""
+    """Raise a `ConfigError` if training cannot go on from the checkpoint: it is beyond the last step, or the start, the
+    data or the optimizer are others.
+    """
     step, max_steps = checkpoint["global_step"], stack.trainer.max_steps
-    require(step < max_steps, "trainer.max_steps", max_steps, f"more than {step}, the step of the checkpoint")
+    require(step <= max_steps, "trainer.max_steps", max_steps, f"at least {step}, the step of the checkpoint")
+    for own, saved in zip(stack.instance_names, checkpoint.get("instance_names", ()), strict=False):
+        require(own == saved, "an instance", own, f"{saved}, as in the checkpoint")
+    refuse_others("data", describe_data(stack.trainer.datamodule), checkpoint.get("data", {}))
     made, schedulers = stack.make_optimizers()
     for name, own in (
         ("optimizer", type(made).__name__),
@@ -62,6 +93,16 @@ def refuse_another_run(stack: Any, checkpoint: dict[str, Any]) -> None:
     ):
         saved = checkpoint.get(name, own)
         require(own == saved, f"model.{name}", _or_null(own), f"{_or_null(saved)}, as in the checkpoint")
+    (groups,) = (state["param_groups"] for state in checkpoint["optimizer_states"])
+    for own, saved in zip(made.param_groups, groups, strict=True):
+        first = {**saved, "lr": saved.get("initial_lr", saved.get("lr"))}  # before a schedule changed it
+        refuse_others("model.optimizer", own, first, but=HOW_ALONE)
+
+
+def refuse_others(of: str, own: Mapping[str, Any], saved: Mapping[str, Any], but: Collection[str] = ()) -> None:
+    """Raise a `ConfigError` at a setting that both have, and that is another in the checkpoint."""
+    for name in sorted((own.keys() & saved.keys()) - set(but)):
+        require(own[name] == saved[name], f"{of}.{name}", own[name], f"{saved[name]}, as in the checkpoint")
 
 
 def _or_null(names: str | list[str]) -> str:

@@ -1,6 +1,7 @@
 """A stack of models that train side by side in one Lightning fit: everything but what they compute."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from src.distributions.examples import Chunk, Sample
 from src.distributions.supports import SupportSizes
 from src.errors import require
+from src.geometry.polygons import Polygons, find_polygons
 from src.objective.autograd import Autograd, objective_of
 from src.population.losses import PopulationLosses
 from src.population.quadrature import summary
@@ -23,6 +25,7 @@ from src.runs.moved import states_as_today
 from src.starts.start import Start
 from src.training import resuming
 from src.training.block import Block, train_block
+from src.training.divergence import Divergence, OnDivergence
 from src.training.gradient_norms import GradientNormSums, MeanGradientNorm
 from src.training.optimizers import make_optimizer, make_scheduler, refuse_coupling
 from src.training.schedules import WarmupCosine
@@ -42,6 +45,7 @@ class Stack(LightningModule):
         start: what the seeds' W are changed into.
         optimizer: makes any torch optimizer that treats every entry of a parameter on its own.
         lr_scheduler: makes a torch scheduler, stepped once per optimizer step.
+        on_divergence: what becomes of an instance that diverges: see `src.training.divergence`.
     """
 
     W: Float[torch.nn.Parameter, "instance hidden feature"]
@@ -54,6 +58,7 @@ class Stack(LightningModule):
         start: Start,
         optimizer: OptimizerCallable,
         lr_scheduler: LRSchedulerCallable | None,
+        on_divergence: OnDivergence = "stop",
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -64,6 +69,7 @@ class Stack(LightningModule):
         self.instance_columns = start.census_columns()  # what else the census should say of each instance, by name
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
+        self.divergence = Divergence(freezes=on_divergence == "freeze")
         self.gradient_norms: dict[tuple[int, ...] | None, GradientNormSums] = {}  # summed at every step, for who asked
         self._recorded: tuple[tuple[int, ...], Tensor] | None = None
         self._recording_sample: Chunk | None = None
@@ -80,6 +86,11 @@ class Stack(LightningModule):
         error; a sample's has a standard error.
         """
         return self.objective.losses_over(population)
+
+    def polygons(self) -> Polygons:
+        """What the columns of each instance form."""
+        found = find_polygons(self.columns.detach().cpu())  # type: ignore[operator]
+        return replace(found, diverged=self.divergence.steps.keys())
 
     @torch.no_grad()
     def recorded_feature_losses(self, instances: list[int]) -> Float[Tensor, "instance feature"]:
@@ -118,6 +129,12 @@ class Stack(LightningModule):
     def refuse_trainer(trainer: Trainer) -> None:
         """Raise a `ConfigError` if these models cannot be trained with the trainer's settings."""
         require(trainer.max_steps >= 1, "trainer.max_steps", trainer.max_steps, "at least 1")
+        for name, value in (("devices", trainer.num_devices), ("num_nodes", trainer.num_nodes)):
+            require(value == 1, f"trainer.{name}", value, "1: a stack trains on one device, and a sweep on many")
+        for name in ("limit_train_batches", "val_check_interval", "check_val_every_n_epoch"):
+            value = getattr(trainer, name)
+            is_zero = value is not None and value == 0
+            require(not is_zero, f"trainer.{name}", value, "positive")
         stops = [callback for callback in trainer.callbacks if isinstance(callback, EarlyStopping)]  # type: ignore[attr-defined]
         interval = trainer.val_check_interval
         steps = "a number of optimizer steps, for EarlyStopping"
@@ -133,8 +150,10 @@ class Stack(LightningModule):
         n_features = getattr(self.trainer.datamodule, "n_features", self.n_features)  # type: ignore[attr-defined]
         require(n_features == self.n_features, "model.n_features", self.n_features, f"{n_features}, as the data's")
         self._recorded = self._recording_sample = None
+        self._has_trained = False
 
     def on_train_start(self) -> None:
+        self._has_trained = True
         count_steps(self.trainer)
         scheduler = self.lr_schedulers() if self.lr_scheduler is not None else None
         if isinstance(scheduler, WarmupCosine):
@@ -150,8 +169,15 @@ class Stack(LightningModule):
         kind, allowed = type(population).__name__, "a data module's `population`, of which the loss is taken"
         require(isinstance(population, SupportSizes | Sample), "what is validated on", kind, allowed)
         value = self.losses_over(population)
-        logged = {"val_loss": value.loss.mean(), "val_loss_error": value.error.mean()}
+        sound = [i for i in range(self.n_instances) if i not in self.divergence.steps]
+        logged = {"val_loss": value.loss[sound].mean(), "val_loss_error": value.error[sound].mean()}
         self.log_dict(logged, on_epoch=True, batch_size=1)
+
+    def on_fit_end(self) -> None:
+        """A run that was resumed at its last step, because what follows the steps had failed: do that again."""
+        if not self._has_trained:
+            for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
+                callback.on_train_end(self.trainer, self)
 
     def test_step(self, population: SupportSizes | Sample, batch_idx: int) -> None:
         """Nothing: what `test` finds out is a callback's."""
@@ -161,6 +187,8 @@ class Stack(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         resuming.describe_run(self, checkpoint)
+        checkpoint["diverged"] = self.divergence.steps
+        checkpoint["gradient_norms"] = [sums.state() for sums in self.gradient_norms.values()]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         resuming.refuse_another_shape(self, checkpoint)
@@ -168,5 +196,10 @@ class Stack(LightningModule):
         if self._trainer is None:  # `load_from_checkpoint`: a start is not made again
             self.instance_names = checkpoint.get("instance_names", self.instance_names)
             self.instance_columns = checkpoint.get("instance_columns", self.instance_columns)
-        elif self.trainer.state.fn == "fit":
+            return
+        resuming.refuse_another_model(self, checkpoint)
+        self.divergence.steps = checkpoint.get("diverged", {})
+        if self.trainer.state.fn == "fit":
             resuming.refuse_another_run(self, checkpoint)
+            for sums, state in zip(self.gradient_norms.values(), checkpoint.get("gradient_norms", ()), strict=False):
+                sums.restore(state)

@@ -1,0 +1,77 @@
+"""A run's folder: made before anything is written to it, the run's own alone, and removed if the run is refused."""
+
+import contextlib
+import errno
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from lightning import Trainer
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+
+from src.errors import ConfigError
+from src.runs.folder import CONFIG
+from src.runs.lock import LOCK, claim
+
+UNTRAINED, EVENTS = (CONFIG, "hparams.yaml", LOCK), "events.out.tfevents"  # what is there before the first step
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # no fault of the setting
+
+
+@contextlib.contextmanager
+def own_folder(trainer: Trainer, is_new: bool = True) -> Iterator[None]:
+    """The run folder, for as long as a run lasts.
+
+    One that Lightning numbers is made anew, so that of runs that start at once each has its own. One that is named is
+    locked: a second run there would write into the first one's files. Without `is_new` it is only added to.
+
+    Raises:
+        ConfigError: if it cannot be made or written to, or another run holds it.
+    """
+    folder, made = _make(trainer)
+    before = set(folder.rglob("*"))
+    with contextlib.ExitStack() as stack:
+        if is_new and folder not in made:
+            stack.enter_context(claim(folder, "the run folder", "one in which no other run is at work"))
+        try:
+            yield
+        except ConfigError:
+            _clear(folder, before, made)
+            raise
+
+
+def _make(trainer: Trainer) -> tuple[Path, list[Path]]:
+    """The folder, and which folders were made for it, itself first."""
+    logger = trainer.logger
+    is_numbered = isinstance(logger, TensorBoardLogger | CSVLogger) and logger._version is None
+    while True:
+        folder = Path(trainer.log_dir or trainer.default_root_dir)
+        try:
+            missing = [path for path in (folder, *folder.parents) if not path.exists()]
+            folder.mkdir(parents=True, exist_ok=not is_numbered)
+            tempfile.TemporaryFile(dir=folder).close()
+            return folder, missing
+        except FileExistsError as error:
+            if not is_numbered or folder.parent.is_file():
+                raise _refusal(folder, error) from None
+            assert isinstance(logger, TensorBoardLogger | CSVLogger)
+            logger._version = None  # another run was faster: the next number
+        except (OSError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno in FULL:
+                raise
+            raise _refusal(folder, error) from None
+
+
+def _refusal(folder: Path, error: OSError | ValueError) -> ConfigError:
+    reason = getattr(error, "strerror", None) or error
+    return ConfigError(f"the run folder is {str(folder)!r}; it must be one that can be made and written to: {reason}.")
+
+
+def _clear(folder: Path, before: set[Path], made: list[Path]) -> None:
+    """Remove what a refused run has written, unless it has trained: then what it has recorded stays."""
+    new = sorted(set(folder.rglob("*")) - before, reverse=True)  # a folder after what is in it
+    if all(path.is_dir() or path.name in UNTRAINED or path.name.startswith(EVENTS) for path in new):
+        for path in new:
+            path.rmdir() if path.is_dir() else path.unlink()
+    for path in made:
+        with contextlib.suppress(OSError):  # another run has one there by now, or this one has left results
+            path.rmdir()
