@@ -15,6 +15,8 @@ from src.model import ToyModel
 from src.runs.charts import charts_of
 from src.runs.folder import POLYGONS
 
+MOST = 1000  # pictures: a tenth of a second each, and a slider shows no more
+
 
 def snapshot_steps(max_steps: int, n_snapshots: int, block_size: int = 1) -> list[int]:
     """Steps from 0 to `max_steps`, a block apart at first and then ever more: most of the motion is early.
@@ -42,7 +44,8 @@ class PolygonSnapshots(Recorder):
 
     def __init__(self, n_snapshots: int = 60, instances: list[int] | None = None) -> None:
         super().__init__(instances=instances)
-        require(n_snapshots >= 2, "PolygonSnapshots.n_snapshots", n_snapshots, "at least 2")
+        allowed = f"from 2 to {MOST}, each of which is drawn"
+        require(2 <= n_snapshots <= MOST, "PolygonSnapshots.n_snapshots", n_snapshots, allowed)
         self.n_snapshots = n_snapshots
         self.steps: list[int] = []
 

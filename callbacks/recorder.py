@@ -76,7 +76,10 @@ class Recorder(Callback):
         )
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._next_step = self.step_after(trainer.global_step - 1)  # a resumed run goes on with the same steps
+        # A resumed run goes on with the same steps: what has been due since its last block began is due now.
+        block_size = getattr(trainer.datamodule, "block_size", 1)  # type: ignore[attr-defined]
+        last = trainer.global_step - 1
+        self._next_step = self.step_after(last // block_size * block_size if last >= 0 else last)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         step = trainer.global_step

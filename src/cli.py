@@ -12,7 +12,7 @@ gc.disable()  # what is imported here is never garbage, and looking for some wou
 from src import waiting
 
 if __name__ == "__main__":
-    waiting.say("loading torch and Lightning")
+    waiting.begin("loading torch and Lightning")
 
 import io
 import logging
@@ -43,7 +43,7 @@ from src.stopping import INTERRUPTED, Stopped
 
 if _was_enabled:
     gc.enable()
-waiting.clear()
+waiting.end()
 
 PARALLEL_FROM = 2**16  # entries of a step's x' from which a second thread pays
 # What `test` may have otherwise than the run: it ends in the same weights, and the same distribution.

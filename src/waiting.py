@@ -1,8 +1,23 @@
-"""A word on the terminal at once, while what takes seconds to import is imported. It imports nothing itself."""
+"""A word on the terminal at once, while what takes seconds to import is imported. It imports next to nothing itself."""
 
+import signal
 import sys
 
 CLEAR = "\r\x1b[2K"
+
+
+def begin(what: str) -> None:
+    """Before the imports: say what goes on. Ctrl-C ends the process at once: there is nothing to lose yet."""
+    say(what)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def end() -> None:
+    """After the imports."""
+    clear()
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def say(what: str) -> None:

@@ -12,18 +12,20 @@ from pathlib import Path
 from src import waiting
 
 if __name__ == "__main__":
-    waiting.say("loading torch")
+    waiting.begin("loading torch")
 
 from rich.console import Console
 
 from src.distributions.supports import MAX_FEATURES
-from src.errors import Arguments, ConfigError, require
+from src.errors import STORAGE, Arguments, ConfigError, require, storage_sentence
 from src.predictions.formulas import theory
 from src.predictions.phases import phases
 from src.runs.folder import make_folder
+from src.stopping import INTERRUPTED
 
-waiting.clear()
-INTERRUPTED = 130
+waiting.end()
+LOWEST = 1e-6  # p below which losses, which are proportional to it, say nothing new
+MOST_POINTS = 10_000
 
 
 def _parse(args: Sequence[str] | None) -> argparse.Namespace:
@@ -42,9 +44,9 @@ def _parse(args: Sequence[str] | None) -> argparse.Namespace:
     if options.command == "phases":
         n, low, high = options.n_features, options.low, options.high
         require(2 <= n <= MAX_FEATURES, "--n_features", n, f"from 2 to {MAX_FEATURES}")
-        require(0 < low < 1, "--low", low, "between 0 and 1")
+        require(LOWEST <= low < 1, "--low", low, f"from {LOWEST} to below 1")
         require(low < high <= 1, "--high", high, f"more than --low, {low}, and at most 1")
-        require(options.points >= 2, "--points", options.points, "at least 2")
+        require(2 <= options.points <= MOST_POINTS, "--points", options.points, f"from 2 to {MOST_POINTS:,}")
         options.out = options.out or Path(f"lightning_logs/phases_{n}")
     return options
 
@@ -62,6 +64,9 @@ def main(args: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"error: {storage_sentence(error)}", file=sys.stderr)
+        return STORAGE
     except KeyboardInterrupt:
         return INTERRUPTED
     return 0

@@ -27,10 +27,10 @@ def own_folder(trainer: Trainer, is_new: bool = True) -> Iterator[None]:
     Raises:
         ConfigError: if it cannot be made or written to, or another run holds it.
     """
-    folder, made = _make(trainer)
+    folder, made, is_numbered = _make(trainer)
     before = set(folder.rglob("*"))
     with contextlib.ExitStack() as stack:
-        if is_new and folder not in made:
+        if is_new and not is_numbered:
             stack.enter_context(claim(folder, "the run folder", "one in which no other run is at work"))
         try:
             yield
@@ -39,8 +39,8 @@ def own_folder(trainer: Trainer, is_new: bool = True) -> Iterator[None]:
             raise
 
 
-def _make(trainer: Trainer) -> tuple[Path, list[Path]]:
-    """The folder, and which folders were made for it, itself first."""
+def _make(trainer: Trainer) -> tuple[Path, list[Path], bool]:
+    """The folder, which folders were made for it, itself first, and whether Lightning has numbered it."""
     logger = trainer.logger
     is_numbered = isinstance(logger, TensorBoardLogger | CSVLogger) and logger._version is None
     while True:
@@ -49,7 +49,7 @@ def _make(trainer: Trainer) -> tuple[Path, list[Path]]:
             missing = [path for path in (folder, *folder.parents) if not path.exists()]
             folder.mkdir(parents=True, exist_ok=not is_numbered)
             tempfile.TemporaryFile(dir=folder).close()
-            return folder, missing
+            return folder, missing, is_numbered
         except FileExistsError as error:
             if not is_numbered or folder.parent.is_file():
                 raise _refusal(folder, error) from None

@@ -1,5 +1,6 @@
 """Every pentagon of a census with one column of its initial W changed, in several ways: the arms of an experiment."""
 
+import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -131,7 +132,7 @@ def read_outcomes(census: str) -> list[Outcome]:
             Outcome(int(row["seed"]), row["geometry"], [int(feature) for feature in row["unlearned"].split()])
             for row in read_rows(path)
         ]
-    except (KeyError, ValueError, TypeError, AttributeError):
+    except (KeyError, ValueError, TypeError, AttributeError, csv.Error):
         raise ConfigError(
             f"model.start.census is {census}; it must be a census.csv as callbacks.census writes it."
         ) from None

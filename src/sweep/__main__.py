@@ -13,7 +13,7 @@ import sys
 from src import waiting
 
 if __name__ == "__main__":
-    waiting.say("loading torch and Lightning")
+    waiting.begin("loading torch and Lightning")
 
 from collections.abc import Sequence
 from contextlib import closing

@@ -72,7 +72,8 @@ class Divergence:
             self._forget(optimizer)
         if self.steps:
             losses[:, self.frozen] = torch.nan
-            stack.trainer.should_stop |= len(self.steps) == stack.n_instances
+            if len(self.steps) == stack.n_instances:
+                stack.trainer.should_stop = True
 
     def _have_bad_weights(self, stack: Any) -> Bool[Tensor, " instance"]:
         return torch.stack([~p.isfinite().flatten(1).all(dim=1) for p in stack.parameters()]).any(dim=0)

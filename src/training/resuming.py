@@ -95,8 +95,8 @@ def refuse_another_run(stack: Any, checkpoint: dict[str, Any]) -> None:
         require(own == saved, f"model.{name}", _or_null(own), f"{_or_null(saved)}, as in the checkpoint")
     (groups,) = (state["param_groups"] for state in checkpoint["optimizer_states"])
     for own, saved in zip(made.param_groups, groups, strict=True):
-        first = {**saved, "lr": saved.get("initial_lr", saved.get("lr"))}  # before a schedule changed it
-        refuse_others("model.optimizer", own, first, but=HOW_ALONE)
+        first, last = ({**group, "lr": group.get("initial_lr", group.get("lr"))} for group in (own, saved))
+        refuse_others("model.optimizer", first, last, but=HOW_ALONE)  # before a schedule changed the rate
 
 
 def refuse_others(of: str, own: Mapping[str, Any], saved: Mapping[str, Any], but: Collection[str] = ()) -> None:

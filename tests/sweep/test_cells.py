@@ -25,8 +25,8 @@ def test_a_list_of_seeds_is_divided_too(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_shards_fit_where_the_whole_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "free_bytes", lambda: 2**20)
-    arguments = [*BASE, "--model.n_instances=1000"]
+    monkeypatch.setattr(memory, "free_bytes", lambda: 2**22)
+    arguments = [*BASE, "--model.n_instances=2000"]
     with pytest.raises(ConfigError, match="as many as fit"):
         of_sweep.cells_of(arguments, {}, 2, tmp_path)
     assert len(of_sweep.cells_of(arguments, {}, 100, tmp_path)[1]) == 100

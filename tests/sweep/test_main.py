@@ -1,17 +1,23 @@
 """A sweep runs what is missing, reports what it found, and refuses what cannot be."""
 
+import json
+import signal
 from collections import Counter
 from collections.abc import Generator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from src import cli
+from src.errors import STORAGE
 from src.runs.folder import CENSUS, CHECKPOINT, CONFIG, RATES, RATES_PICTURE, read_rows
+from src.runs.lock import claim
 from src.sweep import __main__ as sweep
 from src.sweep import cells as of_sweep
 from src.sweep import report as sweep_report
 from src.sweep.cells import Cell
+from src.sweep.local import run_local
 from tests.running import ROOT, slow
 from tests.sweep.sweeping import BASE, Engine, run
 
@@ -72,6 +78,63 @@ def test_a_folder_with_a_run_of_other_settings_is_refused(finished: Path, capsys
     assert capsys.readouterr().err == f"error: --out is a folder where {wanted}\n"
 
 
+def test_a_folder_in_which_another_sweep_runs_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    engine = Engine()
+    with claim(tmp_path, "--out", "free"):
+        assert run(tmp_path, "--grid=data.n_features=[4]", engine=engine) == 2
+    sentence = f"--out is {tmp_path}; it must be a folder in which no other sweep runs."
+    assert capsys.readouterr() == ("", f"error: {sentence}\n")
+    assert engine.ran == []
+
+
+def test_a_run_of_other_settings_that_came_while_the_cells_were_checked_is_refused_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def meanwhile(*arguments: Any) -> tuple[Path, list[Cell]]:
+        out, (cell,) = of_sweep.cells_of(*arguments)
+        cell.folder.mkdir(parents=True)
+        (cell.folder / CONFIG).write_text(json.dumps({**cell.config, "data": {"n_features": 6}}))
+        return out, [cell]
+
+    monkeypatch.setattr(sweep, "cells_of", meanwhile)
+    engine = Engine()
+    assert run(tmp_path, "--grid=data.n_features=[4]", engine=engine) == 2
+    assert engine.ran == []
+
+
+def test_a_signal_amid_the_report_and_more_after_it_end_a_sweep_in_a_sentence(
+    finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*arguments: Any) -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(sweep, "report", interrupted)
+    assert run(finished, *GRID) == 128 + signal.SIGTERM
+    assert capsys.readouterr().err == "Stopped. The same command skips what is finished and goes on with the rest.\n"
+
+
+def test_a_full_disk_ends_a_sweep_in_a_sentence(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = (finished / RATES).read_text()
+    (finished / f"{RATES}.part").symlink_to("/dev/full")
+    assert run(finished, *GRID) == STORAGE
+    remedy = "free space or make the folder writable, and run the same command again"
+    assert capsys.readouterr().err == f"error: No space left on device: {finished / RATES}; {remedy}.\n"
+    assert (finished / RATES).read_text() == table
+
+
+def test_a_cell_whose_folder_cannot_be_made_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "n_features=4").write_text("in the way")
+    assert sweep.main([*BASE, f"--out={tmp_path}", "--grid=data.n_features=[4]"], run_local) == 1
+    out, err = capsys.readouterr()
+    reason = f"exit status 1: no output; can {tmp_path / 'n_features=4'} be written to?"
+    assert f"failed: n_features=4 (all): {reason}" in out
+    assert err == "error: 1 of 1 cell failed; the same command runs what failed again.\n"
+
+
 @pytest.mark.slow
 def test_shards_together_are_the_census_of_the_whole(tmp_path: Path) -> None:
     engine = Engine()
@@ -112,7 +175,7 @@ def test_an_interrupted_cell_goes_on_from_its_checkpoint(tmp_path: Path) -> None
     assert cell.resumption == [f"--ckpt_path={cell.folder / CHECKPOINT}"]
     assert run(tmp_path / "part", grid) == 0
     assert (cell.folder / CENSUS).read_text() == (tmp_path / "whole/n_features=4/all" / CENSUS).read_text()
-    assert cell.resumption == []  # nothing is left to do
+    assert cell.is_finished
 
 
 @pytest.mark.slow

@@ -5,8 +5,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from src.runs.folder import CHECKPOINT, read_stored
-from tests.running import read_trajectory, run_cli, run_of, run_regimes, state
+from src import cli
+from src.runs.folder import CENSUS, CHECKPOINT, TRAJECTORY, read_stored
+from tests.running import ROOT, read_trajectory, run_cli, run_of, run_regimes, state
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkpoint of a finished run."""
+    folder = tmp_path_factory.mktemp("finished")
+    assert run_cli(folder) == 0
+    return run_of(folder) / CHECKPOINT
 
 
 def test_a_resumed_run_ends_with_the_same_bits(tmp_path: Path) -> None:
@@ -66,11 +75,20 @@ def test_a_run_whose_learning_rate_has_reached_zero_does_not_go_on(
     assert capsys.readouterr().err == wanted
 
 
-@pytest.mark.slow
-def test_resuming_a_finished_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_resumed_at_its_last_step_a_run_does_what_follows_the_steps_again(tmp_path: Path) -> None:
+    """As after a disk that was full then: the census, the records and the pictures, and no step."""
     assert run_cli(tmp_path) == 0
-    assert run_cli(tmp_path, f"--ckpt_path={run_of(tmp_path) / CHECKPOINT}") == 2
-    assert "trainer.max_steps is 120; it must be more than 120" in capsys.readouterr().err
+    assert run_cli(tmp_path, f"--ckpt_path={run_of(tmp_path) / CHECKPOINT}") == 0
+    first, again = run_of(tmp_path), run_of(tmp_path, version=1)
+    for name in (CENSUS, TRAJECTORY, "polygons.svg", "curves.svg", "formation.svg"):
+        assert (first / name).read_bytes() == (again / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_resuming_beyond_the_last_step_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli(tmp_path) == 0
+    assert run_cli(tmp_path, f"--ckpt_path={run_of(tmp_path) / CHECKPOINT}", max_steps=60) == 2
+    assert "trainer.max_steps is 60; it must be at least 120, the step of the checkpoint." in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -87,14 +105,42 @@ def test_resuming_another_model_is_refused(tmp_path: Path, capsys: pytest.Captur
     [
         ("--model.optimizer=torch.optim.SGD", "model.optimizer is SGD; it must be AdamW, as in the checkpoint."),
         ("--data.stream=independent", "data.stream is independent; it must be shared, as in the checkpoint."),
+        ("--data.seed=1", "data.seed is 1; it must be 0, as in the checkpoint."),
+        ("--data.batch_size=10", "data.batch_size is 10; it must be 1024, as in the checkpoint."),
+        (
+            "--data.feature_probability=0.1",
+            "feature_probability 0.1; it must be n_features 6, feature_probability 0.057",
+        ),
+        ("--model.first_seed=12", "the seed of instance 0 is 12; it must be 11, as in the checkpoint."),
+        ("--model.init_std=1", "model.init_std is 1.0; it must be 0.378, as in the checkpoint."),
+        ("--model=Leaky", "model is Leaky; it must be ReLUOutputModel, as in the checkpoint."),
+        ("--model.optimizer.lr=0.1", "model.optimizer.lr is 0.1; it must be 0.001, as in the checkpoint."),
+        ("--config=configs/patching.yaml", "an instance is seed 0, column 4 from seed 11; it must be"),
     ],
 )
 def test_resuming_with_another_setting_is_refused(
-    argument: str, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    argument: str, sentence: str, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_cli(tmp_path) == 0
-    assert run_cli(tmp_path, f"--ckpt_path={run_of(tmp_path) / CHECKPOINT}", argument, max_steps=200) == 2
-    assert sentence in capsys.readouterr().err
+    assert run_cli(tmp_path, f"--ckpt_path={finished}", argument, max_steps=200) == 2
+    err = capsys.readouterr().err
+    assert sentence in err
+    assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("argument", ["--data.block_size=7", "--data.validation_size=20", "--trainer.callbacks=[]"])
+def test_what_no_step_depends_on_may_change(argument: str, finished: Path, tmp_path: Path) -> None:
+    assert run_cli(tmp_path, f"--ckpt_path={finished}", argument, max_steps=121) == 0
+
+
+@pytest.mark.slow
+def test_the_census_of_a_checkpoint_is_of_its_own_seeds(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = f"--config={ROOT}/configs/hexagon.yaml"
+    assert cli.main(["validate", config, f"--ckpt_path={finished}", "--model.first_seed=12"]) == 2
+    assert "the seed of instance 0 is 12; it must be 11, as in the checkpoint." in capsys.readouterr().err
 
 
 def test_resuming_from_a_file_that_is_no_checkpoint_is_refused(
