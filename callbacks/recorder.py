@@ -36,6 +36,8 @@ class Recorder(Callback):
 
     def __init__(self, n_records: int | None = None, instances: list[int] | None = None) -> None:
         allowed = "at least 1, or null for the default"
+        says = type(self).record is not Recorder.record
+        require(says, "trainer.callbacks", type(self).__name__, "a class that says what it records")
         require(n_records is None or n_records >= 1, f"{type(self).__name__}.n_records", n_records, allowed)
         self.n_records = n_records
         self.instances = instances
@@ -69,7 +71,7 @@ class Recorder(Callback):
         self._early = EARLY * trainer.max_steps
         self.followed = list(range(min(N_FOLLOWED, n_instances))) if self.instances is None else self.instances
         require(
-            all(0 <= i < n_instances for i in self.followed),
+            len(self.followed) > 0 and all(0 <= i < n_instances for i in self.followed),
             f"{type(self).__name__}.instances",
             self.followed,
             f"numbers from 0 to {n_instances - 1}, the model's instances",

@@ -19,6 +19,7 @@ import logging
 import signal
 import sys
 import warnings
+from enum import Enum
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -31,7 +32,9 @@ from rich.console import Console
 
 from src import data, variants  # noqa: F401 - what is imported can be named by its bare name
 from src.errors import STORAGE, ConfigError, NonFiniteError, essence, require, storage_sentence
-from src.gate import in_a_sentence, refuse_data_without_examples, refuse_nulls, refuse_unusable
+from src.gate.nulls import refuse_nulls
+from src.gate.rehearsal import refuse_data_without_examples, refuse_unusable
+from src.gate.sentences import in_a_sentence, release_warnings, warnings_held
 from src.model import ToyModel
 from src.objective import build
 from src.runs.checkpoints import read_checkpoint
@@ -51,6 +54,7 @@ ONLY_TRAINING = (
     *(f"model.init_args.{name}" for name in ("optimizer", "lr_scheduler")),
     *(f"data.init_args.{name}" for name in ("batch_size", "block_size", "stream")),
 )
+yaml.SafeDumper.add_multi_representer(Enum, lambda dumper, value: dumper.represent_data(value.value))
 DEFAULTS = Path(__file__).parent.parent / "configs" / "defaults.yaml"
 
 
@@ -58,7 +62,9 @@ class Parser(LightningArgumentParser):
     """Refuses bad arguments in one sentence."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        raise ConfigError(where_now(message) or essence(message)) from ex
+        sentence = where_now(message) or essence(message)
+        sentence = sentence.replace("argument of type 'NoneType' is not iterable", "a class_path is null")
+        raise ConfigError(sentence) from ex
 
     def save(self, cfg: Any, path: Any, *arguments: Any, skip_none: bool = True, **options: Any) -> None:
         """Write a configuration whole. It was parsed and so is valid: to look again would take a tenth of a start."""
@@ -126,6 +132,7 @@ class ToyCLI(LightningCLI):
 
     def before_fit(self) -> None:
         waiting.clear()
+        release_warnings()
         # Nothing loaded until now is garbage: without it, the collector's full passes cost a tenth of a short run.
         gc.freeze()
         # Torch's threads gain nothing on small tensors, and lose a hundredfold where another process holds a core.
@@ -136,6 +143,7 @@ class ToyCLI(LightningCLI):
 
     def before_validate(self) -> None:
         waiting.clear()
+        release_warnings()
 
     before_test = before_validate
 
@@ -152,7 +160,7 @@ def command_line(args: list[str], cli: type[ToyCLI] = ToyCLI) -> ToyCLI:
         ConfigError: if a setting cannot be used.
         NonFiniteError: if a model diverges.
     """
-    with in_a_sentence():
+    with warnings_held(), in_a_sentence():
         return cli(
             ToyModel,
             LightningDataModule,

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from src.errors import require
 from src.model import ReLUOutputModel
 
 
@@ -20,6 +21,7 @@ class Leaky(ReLUOutputModel):
 
     def __init__(self, slope: float = 0.1, **arguments: object) -> None:
         super().__init__(**arguments)  # type: ignore[arg-type]
+        require(abs(slope) < 1e30, "model.slope", slope, "a number that single precision holds")
         self.slope = slope
 
     def activate(self, z: Float[Tensor, "instance batch feature"]) -> Float[Tensor, "instance batch feature"]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from lightning import Trainer
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
-from src.errors import ConfigError
+from src.errors import ConfigError, storage_sentence
 from src.runs.folder import CONFIG
 from src.runs.lock import LOCK, claim
 
@@ -34,8 +34,12 @@ def own_folder(trainer: Trainer, is_new: bool = True) -> Iterator[None]:
             stack.enter_context(claim(folder, "the run folder", "one in which no other run is at work"))
         try:
             yield
-        except ConfigError:
-            _clear(folder, before, made)
+        except (ConfigError, OSError) as error:
+            has_begun = getattr(trainer.lightning_module, "has_trained", True)
+            if isinstance(error, ConfigError) or not has_begun:
+                _clear(folder, before, made)
+            if isinstance(error, OSError) and not has_begun and error.errno not in FULL:
+                raise ConfigError(f"{storage_sentence(error)}; it must be a place that can be written to.") from None
             raise
 
 
@@ -44,8 +48,9 @@ def _make(trainer: Trainer) -> tuple[Path, list[Path], bool]:
     logger = trainer.logger
     is_numbered = isinstance(logger, TensorBoardLogger | CSVLogger) and logger._version is None
     while True:
-        folder = Path(trainer.log_dir or trainer.default_root_dir)
+        folder, missing = Path(), list[Path]()
         try:
+            folder = Path(trainer.log_dir or trainer.default_root_dir)
             missing = [path for path in (folder, *folder.parents) if not path.exists()]
             folder.mkdir(parents=True, exist_ok=not is_numbered)
             tempfile.TemporaryFile(dir=folder).close()
@@ -56,6 +61,7 @@ def _make(trainer: Trainer) -> tuple[Path, list[Path], bool]:
             assert isinstance(logger, TensorBoardLogger | CSVLogger)
             logger._version = None  # another run was faster: the next number
         except (OSError, ValueError) as error:
+            _remove_empty(missing)
             if isinstance(error, OSError) and error.errno in FULL:
                 raise
             raise _refusal(folder, error) from None
@@ -72,6 +78,10 @@ def _clear(folder: Path, before: set[Path], made: list[Path]) -> None:
     if all(path.is_dir() or path.name in UNTRAINED or path.name.startswith(EVENTS) for path in new):
         for path in new:
             path.rmdir() if path.is_dir() else path.unlink()
+    _remove_empty(made)
+
+
+def _remove_empty(made: list[Path]) -> None:
     for path in made:
-        with contextlib.suppress(OSError):  # another run has one there by now, or this one has left results
+        with contextlib.suppress(OSError):  # it was never made, or something is in it
             path.rmdir()

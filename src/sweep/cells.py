@@ -16,7 +16,7 @@ import yaml
 
 from src import cli
 from src.errors import ConfigError, require
-from src.gate import refuse_unusable
+from src.gate.rehearsal import refuse_unusable
 from src.runs.checkpoints import last_readable
 from src.runs.folder import CENSUS, CHECKPOINT, FINISHED, flat_settings, read_rows, read_settings
 from src.runs.moved import SINCE, as_today, that_train

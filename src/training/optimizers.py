@@ -54,7 +54,7 @@ def rehearse(stack: Any, max_steps: int) -> None:
     parameter = torch.nn.Parameter(torch.zeros(2, 2, 2))
     optimizer = make_optimizer(stack.optimizer, [parameter])
     refuse_coupling(optimizer, stack.n_instances)
-    parameter.grad = torch.ones_like(parameter)
+    parameter.grad = torch.full_like(parameter, 0.01)
     scheduler = None if stack.lr_scheduler is None else make_scheduler(stack.lr_scheduler, optimizer)
     if isinstance(scheduler, WarmupCosine):
         scheduler.fit_to(max_steps)

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.strategies import SingleDeviceStrategy
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -129,14 +130,16 @@ class Stack(LightningModule):
     def refuse_trainer(trainer: Trainer) -> None:
         """Raise a `ConfigError` if these models cannot be trained with the trainer's settings."""
         require(trainer.max_steps >= 1, "trainer.max_steps", trainer.max_steps, "at least 1")
+        kind = type(trainer.strategy).__name__
+        why = "auto: a stack trains on one device, and a sweep on many"
+        require(isinstance(trainer.strategy, SingleDeviceStrategy), "trainer.strategy", kind, why)
         for name, value in (("devices", trainer.num_devices), ("num_nodes", trainer.num_nodes)):
-            require(value == 1, f"trainer.{name}", value, "1: a stack trains on one device, and a sweep on many")
+            require(value == 1, f"trainer.{name}", value, why.replace("auto", "1"))
         for name in ("limit_train_batches", "val_check_interval", "check_val_every_n_epoch"):
-            value = getattr(trainer, name)
-            is_zero = value is not None and value == 0
-            require(not is_zero, f"trainer.{name}", value, "positive")
+            given = getattr(trainer, name, None)
+            require(given is None or given != 0, f"trainer.{name}", given, "positive")
         stops = [callback for callback in trainer.callbacks if isinstance(callback, EarlyStopping)]  # type: ignore[attr-defined]
-        interval = trainer.val_check_interval
+        interval: Any = getattr(trainer, "val_check_interval", None)  # none of its own where validation is timed
         steps = "a number of optimizer steps, for EarlyStopping"
         is_checked = isinstance(interval, int) or not any(stop.monitor.startswith("val_") for stop in stops)
         require(is_checked, "trainer.val_check_interval", interval, steps)
@@ -150,10 +153,10 @@ class Stack(LightningModule):
         n_features = getattr(self.trainer.datamodule, "n_features", self.n_features)  # type: ignore[attr-defined]
         require(n_features == self.n_features, "model.n_features", self.n_features, f"{n_features}, as the data's")
         self._recorded = self._recording_sample = None
-        self._has_trained = False
+        self.has_trained = False
 
     def on_train_start(self) -> None:
-        self._has_trained = True
+        self.has_trained = True
         count_steps(self.trainer)
         scheduler = self.lr_schedulers() if self.lr_scheduler is not None else None
         if isinstance(scheduler, WarmupCosine):
@@ -175,7 +178,7 @@ class Stack(LightningModule):
 
     def on_fit_end(self) -> None:
         """A run that was resumed at its last step, because what follows the steps had failed: do that again."""
-        if not self._has_trained:
+        if not self.has_trained:
             for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
                 callback.on_train_end(self.trainer, self)
 

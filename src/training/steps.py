@@ -12,8 +12,9 @@ def count_steps(trainer: Trainer) -> None:
     Called when training starts, once the trainer has read its settings.
     """
     block_size = getattr(trainer.datamodule, "block_size", 1)  # type: ignore[attr-defined]
-    if isinstance(trainer.val_check_interval, int):
-        trainer.val_check_batch = max(1, round(trainer.val_check_interval / block_size))
+    interval: Any = getattr(trainer, "val_check_interval", None)  # none where validation is timed
+    if isinstance(interval, int):
+        trainer.val_check_batch = max(1, round(interval / block_size))
     every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
     if every:
         trainer.log_every_n_steps = block_size * max(1, round(every / block_size))  # type: ignore[attr-defined]

@@ -44,12 +44,12 @@ class Ending(NamedTuple):
     Attributes:
         status: of the process; None if an exception escaped it.
         broken: what it did that it should not, a kind and the details of each.
-        noise: what it printed on stderr beside an error.
+        stderr: what it printed there.
     """
 
     status: int | None
     broken: list[tuple[str, str]]
-    noise: list[str]
+    stderr: str
 
 
 def make_given(folder: Path) -> Path:
@@ -85,7 +85,7 @@ def ending(case: Case, folder: Path, given: Path) -> Ending:
         except BaseException as error:  # whatever escapes breaks the promise
             escaped = where(error)
     made = {str(path.relative_to(folder)) for path in set(folder.rglob("*")) - before}
-    return Ending(status, judge(case, status, escaped, seen, made), noise_of(seen))
+    return Ending(status, judge(case, status, escaped, seen, made), seen.err)
 
 
 def start(command: str, arguments: list[str]) -> int:
@@ -105,10 +105,6 @@ def where(error: BaseException) -> str:
     ours = [frame for frame in frames if f"{ROOT}/src" in frame.filename or f"{ROOT}/callbacks" in frame.filename]
     places = [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in (*ours[-1:], *frames[-1:])]
     return f"{type(error).__name__} at {' > '.join(places)}: {' '.join(str(error).split())[:200]}"
-
-
-def noise_of(seen: Seen) -> list[str]:
-    return [line for line in seen.err.splitlines() if line.strip() and not line.startswith("error: ")]
 
 
 def judge(case: Case, status: int | None, escaped: str, seen: Seen, made: set[str]) -> list[tuple[str, str]]:

@@ -12,7 +12,7 @@ from tests.fuzz.configurations import CENSUS, Config, configurations, dotted, in
 from tests.fuzz.values import Values, one_of
 
 COMMANDS = [*["fit"] * 6, "validate", "test"]
-CHECKPOINTS = [*["{checkpoint}"] * 4, "{damaged}", "{truncated}", "{run}", "{census}"]
+CHECKPOINTS = [*["{checkpoint}"] * 8, "{damaged}", "{truncated}", "{run}", "{census}"]
 NO_SETTINGS = [
     *("", "-", "--", "-x", "--=1", "junk", "fit", "--model", "--trainer.callbacks", "--data.n_features", "--data.=1"),
     *("--config", "--config=", "--config=/", "--config=[", "--config=/dev/null", "--ckpt_path=", "--ckpt_path=null"),

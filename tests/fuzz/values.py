@@ -49,7 +49,18 @@ TEXTS = [
     "~nobody/x",
 ]
 JUNK = [None, -1, 0, 1.5, 10**12, float("nan"), "", "junk", True, [], [None], {}, {"a": 1}, "nope.Nope"]
-NO_CLASSES = ["nope.Nope", "src.model.Nope", "collections.Counter", "torch.nn.ReLU", "src.model", "", 17, [], None]
+NO_CLASSES = [
+    "nope.Nope",
+    "src.model.Nope",
+    "collections.Counter",
+    "torch.nn.ReLU",
+    "src.model",
+    "src.distributions.Distribution",
+    "",
+    17,
+    [],
+    None,
+]
 WORDS = [
     *("val_loss", "lr", "00:00:00:10", "2", "0", "-1", "norm", "min", "epoch", "{census}", "{checkpoint}"),
     *(*accelerators.AcceleratorRegistry.available_accelerators(), *strategies.StrategyRegistry.available_strategies()),
@@ -73,7 +84,7 @@ def mixed(good: Values, bad: Values) -> Values:
 
 @cache
 def classes_of(base: type) -> list[type]:
-    """All public classes under this one that a user can name."""
+    """All public classes under this one that a user can name and make."""
     found, due = set(), [base]
     while due:
         kind = due.pop()
@@ -81,7 +92,8 @@ def classes_of(base: type) -> list[type]:
             found.add(kind)
             due += type.__subclasses__(kind)
     ours = {path_of(kind): kind for kind in found if path_of(kind).startswith(WHERE) and "." not in kind.__qualname__}
-    return [kind for _, kind in sorted(ours.items()) if not kind.__name__.startswith("_")]
+    public = [kind for _, kind in sorted(ours.items()) if not kind.__name__.startswith("_")]
+    return [kind for kind in public if not inspect.isabstract(kind)]
 
 
 def path_of(kind: type) -> str:

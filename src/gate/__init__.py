@@ -1,0 +1,1 @@
+"""Between a configuration and the first file of its run: what cannot be used is refused here, in one sentence."""

@@ -1,0 +1,72 @@
+"""What has been made from a configuration is tried before the run has a folder."""
+
+from typing import Any
+
+import torch
+from lightning import LightningDataModule, Trainer
+from lightning.pytorch.callbacks import (
+    BaseFinetuning,
+    BatchSizeFinder,
+    GradientAccumulationScheduler,
+    LearningRateFinder,
+    ModelPruning,
+    StochasticWeightAveraging,
+    ThroughputMonitor,
+    WeightAveraging,
+)
+from lightning.pytorch.callbacks.spike import SpikeDetection
+
+from src.data.endless import SparseFeatures
+from src.errors import ConfigError, require
+from src.gate.nulls import class_at, said
+from src.model import ToyModel
+from src.training.optimizers import rehearse
+
+# Callbacks that train in a way of their own, or change what is trained.
+OTHER_WAYS = (
+    BaseFinetuning, BatchSizeFinder, GradientAccumulationScheduler, LearningRateFinder, ModelPruning,
+    StochasticWeightAveraging, ThroughputMonitor, WeightAveraging, SpikeDetection,
+)  # fmt: skip
+LOGGED = ("val_loss", "val_loss_error")
+WRITERS: dict[str, Any] = {"max_queue": int, "flush_secs": int | float, "filename_suffix": str}  # TensorBoard's
+
+
+def refuse_data_without_examples(config: Any) -> None:
+    """Raise a `ConfigError` if the class of the data module does not say what a step trains on."""
+    kind = class_at(config.class_path)
+    says = kind.train_dataloader is not LightningDataModule.train_dataloader
+    require(says, "data", kind.__name__, "a class with a train_dataloader, and n_features")
+
+
+def refuse_unusable(trainer: Trainer, model: ToyModel, datamodule: LightningDataModule | None) -> None:
+    """Raise a `ConfigError` at what would be refused later, when the run has a folder, or would fail there.
+
+    The optimizer and the learning rate's course are made once and stepped, the model answers one example.
+    """
+    model.refuse_trainer(trainer)
+    _refuse_callbacks(trainer, model)
+    for logger in trainer.loggers:
+        for name, value in getattr(logger, "_kwargs", {}).items():
+            kind = WRITERS.get(name, object)
+            require(isinstance(value, kind), f"trainer.logger.{name}", repr(value), f"of another type: {said(kind)}")
+    if isinstance(datamodule, SparseFeatures):
+        datamodule.refuse_stack(model.n_instances)
+    if type(model).feature_losses is ToyModel.feature_losses:
+        try:
+            model(torch.zeros(1, model.n_features))
+        except NotImplementedError as error:
+            raise ConfigError(f"model is {type(model).__name__}; it must be one that is complete: {error}.") from None
+    rehearse(model, trainer.max_steps)
+
+
+def _refuse_callbacks(trainer: Trainer, model: ToyModel) -> None:
+    """Those that train in another way, or watch what nothing here logs; code of the user's may log anything."""
+    callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
+    rooms = {type(made).__module__.split(".")[0] for made in (model, *callbacks)}
+    for callback in callbacks:
+        kind, watched = type(callback).__name__, getattr(callback, "monitor", None)
+        is_fit = not isinstance(callback, OTHER_WAYS)
+        require(is_fit, "trainer.callbacks", kind, "callbacks that leave training as it is")
+        is_logged = watched in (None, *LOGGED) or not getattr(callback, "strict", True)
+        may_be_logged = is_logged or not rooms <= {"src", "callbacks", "lightning"}
+        require(may_be_logged, f"{kind}.monitor", repr(watched), f"{' or '.join(LOGGED)}, which validation logs")

@@ -1,0 +1,76 @@
+"""What torch, Lightning and the parser raise or warn of at a setting, as one sentence."""
+
+import contextlib
+import sysconfig
+import warnings
+from collections.abc import Iterator
+from traceback import walk_tb
+from typing import Any
+
+from lightning import Callback, Trainer
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.strategies import Strategy
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from src.errors import ConfigError, NonFiniteError, essence
+
+LONGEST = 400  # characters of a library's own words
+LIBRARIES = (sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), "<frozen")
+CALLERS = ("__main__", "src.cli", "src.gate.sentences", "src.sweep.cells")  # they only pass settings on
+MADE_FROM_SETTINGS = (Callback, Logger, Strategy, Trainer, Optimizer, LRScheduler)
+_HELD: list[tuple[Any, ...]] = []
+
+
+@contextlib.contextmanager
+def in_a_sentence() -> Iterator[None]:
+    """What a library raises at a setting becomes a `ConfigError`.
+
+    An error in this project's code or in a user's, deeper than the calls that pass settings on, is left as it is.
+    """
+    try:
+        yield
+    except (ConfigError, NonFiniteError, OSError):
+        raise
+    except Exception as error:
+        if ConfigError.latest is not None and str(ConfigError.latest) in str(error):  # as the parser folds it
+            raise ConfigError.latest from None
+        if isinstance(error, MisconfigurationException) or _is_a_librarys(error):
+            raise ConfigError(_sentence(error)) from error
+        raise
+
+
+def _is_a_librarys(error: Exception) -> bool:
+    """Whether no code of ours or of the user's but the callers' was at work where the error was raised."""
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    own = [frame for frame in frames if not frame.f_code.co_filename.startswith(LIBRARIES)]
+    return own[-1].f_globals.get("__name__") in CALLERS
+
+
+def _sentence(error: Exception) -> str:
+    """Whose words these are, where that is known, and the words."""
+    words = " ".join(essence(str(error)).split()) or type(error).__name__
+    made = [frame.f_locals.get("self") for frame, _ in walk_tb(error.__traceback__)]
+    names = [type(own).__name__ for own in made if isinstance(own, MADE_FROM_SETTINGS)]
+    return f"{names[-1]} refuses its settings: {words}"[:LONGEST] if names else words[:LONGEST]
+
+
+@contextlib.contextmanager
+def warnings_held() -> Iterator[None]:
+    """Warnings wait until `release_warnings`: a refusal is one sentence, and what else was noticed does not matter."""
+    show = warnings.showwarning
+    warnings.showwarning = lambda *arguments, **_: _HELD.append((show, *arguments))
+    try:
+        yield
+    finally:
+        warnings.showwarning = show
+        _HELD.clear()
+
+
+def release_warnings() -> None:
+    """From now on warnings are shown, those that wait first."""
+    for show, *arguments in _HELD:
+        warnings.showwarning = show
+        show(*arguments)
+    _HELD.clear()
