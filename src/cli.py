@@ -16,6 +16,7 @@ if __name__ == "__main__":
 
 import io
 import logging
+import re
 import signal
 import sys
 import warnings
@@ -33,7 +34,7 @@ from rich.console import Console
 from src import data, variants  # noqa: F401 - what is imported can be named by its bare name
 from src.errors import STORAGE, ConfigError, NonFiniteError, essence, require, storage_sentence
 from src.gate.nulls import refuse_nulls
-from src.gate.rehearsal import refuse_data_without_examples, refuse_unusable
+from src.gate.rehearsal import refuse_unmade, refuse_unusable
 from src.gate.sentences import in_a_sentence, release_warnings, warnings_held
 from src.model import ToyModel
 from src.objective import build
@@ -63,7 +64,10 @@ class Parser(LightningArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         sentence = where_now(message) or essence(message)
-        sentence = sentence.replace("argument of type 'NoneType' is not iterable", "a class_path is null")
+        if re.search(r"'\w+' (object|is not)", sentence):  # Python's own words, of a list where names should be
+            sentence = (
+                f"{sentence.partition(':')[0]} is not understood; it must be a class_path with init_args."
+            )
         raise ConfigError(sentence) from ex
 
     def save(self, cfg: Any, path: Any, *arguments: Any, skip_none: bool = True, **options: Any) -> None:
@@ -96,7 +100,7 @@ class ToyCLI(LightningCLI):
         self._return_to_the_run()
         config = self.config.get(str(self.subcommand))
         refuse_nulls(config)
-        refuse_data_without_examples(config.data)
+        refuse_unmade(config)
         with in_a_sentence():
             super().instantiate_classes()
 

@@ -1,4 +1,4 @@
-"""A null where a class asks for a value: the parser takes it for "not given"."""
+"""What the parser lets through: a null where a class asks for a value, and a plain value where a class should be."""
 
 import types
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ from jsonargparse import Namespace
 
 from src.errors import require
 
+MADE_BY = ("optimizer", "lr_scheduler")
 LINKED = ("model.n_features",)  # null until the data are made, which say it
 
 
@@ -23,6 +24,8 @@ def refuse_nulls(config: Any, key: str = "") -> None:
     if isinstance(settings.get("class_path"), str):
         _refuse_null_arguments(class_at(settings["class_path"]), settings.get("init_args"), key)
     for name, value in settings.items():
+        is_no_class = name in MADE_BY and isinstance(value, list | int | float)
+        require(not is_no_class, f"{key}.{name}".replace(".init_args", ""), value, "a class_path, and its init_args")
         refuse_nulls(value, f"{key}.{name}".removeprefix(".").replace(".init_args", ""))
 
 

@@ -1,5 +1,6 @@
 """What has been made from a configuration is tried before the run has a folder."""
 
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from lightning.pytorch.callbacks import (
     WeightAveraging,
 )
 from lightning.pytorch.callbacks.spike import SpikeDetection
+from lightning.pytorch.loggers import TensorBoardLogger
 
 from src.data.endless import SparseFeatures
 from src.errors import ConfigError, require
@@ -31,9 +33,14 @@ LOGGED = ("val_loss", "val_loss_error")
 WRITERS: dict[str, Any] = {"max_queue": int, "flush_secs": int | float, "filename_suffix": str}  # TensorBoard's
 
 
-def refuse_data_without_examples(config: Any) -> None:
-    """Raise a `ConfigError` if the class of the data module does not say what a step trains on."""
-    kind = class_at(config.class_path)
+def refuse_unmade(config: Any) -> None:
+    """Raise a `ConfigError` at what cannot be made, or not be used once it is made: before anything is."""
+    profiler = config.trainer.profiler
+    is_xla = "xla" in str(getattr(profiler, "class_path", profiler)).lower()
+    require(
+        not is_xla or find_spec("torch_xla") is not None, "trainer.profiler", "xla", "another: no torch_xla is there"
+    )
+    kind = class_at(config.data.class_path)
     says = kind.train_dataloader is not LightningDataModule.train_dataloader
     require(says, "data", kind.__name__, "a class with a train_dataloader, and n_features")
 
@@ -46,7 +53,7 @@ def refuse_unusable(trainer: Trainer, model: ToyModel, datamodule: LightningData
     model.refuse_trainer(trainer)
     _refuse_callbacks(trainer, model)
     for logger in trainer.loggers:
-        for name, value in getattr(logger, "_kwargs", {}).items():
+        for name, value in logger._kwargs.items() if isinstance(logger, TensorBoardLogger) else ():
             kind = WRITERS.get(name, object)
             require(isinstance(value, kind), f"trainer.logger.{name}", repr(value), f"of another type: {said(kind)}")
     if isinstance(datamodule, SparseFeatures):

@@ -10,11 +10,12 @@ from lightning import Trainer
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from src.errors import ConfigError, storage_sentence
-from src.runs.folder import CONFIG
+from src.runs.folder import CONFIG, FolderGoneError
 from src.runs.lock import LOCK, claim
 
 UNTRAINED, EVENTS = (CONFIG, "hparams.yaml", LOCK), "events.out.tfevents"  # what is there before the first step
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # no fault of the setting
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)  # no fault of a setting
+NO_PLACE = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP)  # of one, whenever it shows
 
 
 @contextlib.contextmanager
@@ -36,9 +37,14 @@ def own_folder(trainer: Trainer, is_new: bool = True) -> Iterator[None]:
             yield
         except (ConfigError, OSError) as error:
             has_begun = getattr(trainer.lightning_module, "has_trained", True)
-            if isinstance(error, ConfigError) or not has_begun:
+            is_bad_place = (
+                isinstance(error, OSError)
+                and not isinstance(error, FolderGoneError)
+                and (error.errno in NO_PLACE or (not has_begun and error.errno not in FULL))
+            )
+            if isinstance(error, ConfigError) or is_bad_place or not has_begun:
                 _clear(folder, before, made)
-            if isinstance(error, OSError) and not has_begun and error.errno not in FULL:
+            if isinstance(error, OSError) and is_bad_place:
                 raise ConfigError(f"{storage_sentence(error)}; it must be a place that can be written to.") from None
             raise
 
@@ -83,5 +89,5 @@ def _clear(folder: Path, before: set[Path], made: list[Path]) -> None:
 
 def _remove_empty(made: list[Path]) -> None:
     for path in made:
-        with contextlib.suppress(OSError):  # it was never made, or something is in it
+        with contextlib.suppress(OSError, ValueError):  # it was never made, or something is in it
             path.rmdir()

@@ -30,7 +30,6 @@ SECONDS = 60  # after which an example hangs
 BYTES_FREE = 2**29  # what the memory guards of `src.memory` are told: as many on every machine
 BYTES_MORE = 12 * 2**30  # of address space that an example may take: more is a MemoryError, not a dead machine
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM]
-OURS = ("PYTEST_", "COLUMNS")
 HIDDEN = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)  # as Python does
 
 
@@ -228,6 +227,7 @@ def _of_torch() -> Iterator[None]:
 def _state() -> Iterator[None]:
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     ConfigError.latest = None
+    gc.disable()  # a destructor of an earlier example's would speak in this one
     rich._console = None  # a progress bar that was left on it would refuse the next
     try:
         with matplotlib.rc_context():
@@ -236,3 +236,4 @@ def _state() -> Iterator[None]:
         for number, handler in handlers.items():
             signal.signal(number, handler)
         gc.unfreeze()
+        gc.enable()
