@@ -14,12 +14,8 @@ from src import waiting
 if __name__ == "__main__":
     waiting.begin("loading torch and Lightning")
 
-import io
-import logging
 import re
-import signal
 import sys
-import warnings
 from enum import Enum
 from pathlib import Path
 from typing import Any, NoReturn
@@ -28,22 +24,20 @@ import torch
 import yaml
 from lightning import LightningDataModule
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.utilities.exceptions import SIGTERMException
 from rich.console import Console
 
 from src import data, variants  # noqa: F401 - what is imported can be named by its bare name
-from src.errors import STORAGE, ConfigError, NonFiniteError, essence, require, storage_sentence
+from src.commands import ENDINGS, exit_with, quiet, status_after
+from src.errors import ConfigError, essence, require
 from src.gate.nulls import refuse_nulls
 from src.gate.rehearsal import refuse_unmade, refuse_unusable
 from src.gate.sentences import in_a_sentence, release_warnings, warnings_held
 from src.model import ToyModel
-from src.objective import build
 from src.runs.checkpoints import read_checkpoint
 from src.runs.claim import own_folder
 from src.runs.folder import flat_settings, read_settings, run_of_checkpoint, write_whole
 from src.runs.moved import as_today, where_now
 from src.runs.tensorboard_link import where_to_look
-from src.stopping import INTERRUPTED, Stopped
 
 if _was_enabled:
     gc.enable()
@@ -65,9 +59,7 @@ class Parser(LightningArgumentParser):
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         sentence = where_now(message) or essence(message)
         if re.search(r"'\w+' (object|is not)", sentence):  # Python's own words, of a list where names should be
-            sentence = (
-                f"{sentence.partition(':')[0]} is not understood; it must be a class_path with init_args."
-            )
+            sentence = f"{sentence.partition(':')[0]} is not understood; it must be a class_path with init_args."
         raise ConfigError(sentence) from ex
 
     def save(self, cfg: Any, path: Any, *arguments: Any, skip_none: bool = True, **options: Any) -> None:
@@ -183,56 +175,19 @@ def command_line(args: list[str], cli: type[ToyCLI] = ToyCLI) -> ToyCLI:
 
 
 def main(args: list[str] | None = None, cli: type[ToyCLI] = ToyCLI) -> int:
-    """Run the command line; return its exit status.
-
-    2 for a bad setting, 1 for a run that became non-finite, 74 where files cannot be written or read, and 128 + n when
-    stopped by signal n: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP.
-    """
+    """Run the command line; return its exit status: see `src.commands.status_after`."""
     quiet()
     asked = sys.argv[1:] if args is None else args
     if not any(word.startswith(("--help", "-h", "--print_config")) for word in asked):
         waiting.say("reading the configuration")
     try:
         command_line(asked, cli)
-    except (ConfigError, NonFiniteError, OSError, Stopped, KeyboardInterrupt, SystemExit) as error:
+    except ENDINGS as error:
         waiting.clear()
         return status_after(error)
     finally:
         waiting.clear()
     return 0
-
-
-def status_after(error: BaseException) -> int:
-    """The exit status of a command that this has ended; why it has is printed, but for who has ended it."""
-    if isinstance(error, Stopped):
-        return 128 + error.number
-    if isinstance(error, SIGTERMException):
-        return 128 + signal.SIGTERM
-    if KeyboardInterrupt in (type(error), type(error.__context__)):  # Lightning makes a SystemExit of it
-        return INTERRUPTED
-    if isinstance(error, SystemExit):
-        raise error
-    print(f"error: {storage_sentence(error) if isinstance(error, OSError) else error}", file=sys.stderr)
-    return {ConfigError: 2, NonFiniteError: 1}.get(type(error), STORAGE)
-
-
-def quiet() -> None:
-    """Keep from the terminal what it cannot show, and what a user cannot act on: tips and hardware notes."""
-    if sys.stderr.isatty():
-        build.meanwhile = Console(stderr=True).status
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal without ± must not end a run
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
-    warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec")
-
-
-def exit_with(status: int) -> NoReturn:
-    """End the process without a last search for garbage among all that was imported, which takes a second."""
-    gc.freeze()
-    sys.exit(status)
 
 
 if __name__ == "__main__":

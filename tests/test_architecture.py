@@ -21,7 +21,7 @@ FLOORS = (
     ("src.results",),
     ("src.figures",),
     ("callbacks",),
-    ("src.gate",),
+    ("src.gate", "src.commands"),
     ("src.cli", "src.predictions"),
     ("src.sweep",),
 )

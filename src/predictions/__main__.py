@@ -5,7 +5,6 @@ python -m src.predictions phases          which geometry has the least populatio
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,12 +15,12 @@ if __name__ == "__main__":
 
 from rich.console import Console
 
+from src.commands import ENDINGS, exit_with, status_after
 from src.distributions.supports import MAX_FEATURES
-from src.errors import STORAGE, Arguments, ConfigError, require, storage_sentence
+from src.errors import Arguments, require
 from src.predictions.formulas import theory
 from src.predictions.phases import phases
 from src.runs.folder import make_folder
-from src.stopping import INTERRUPTED
 
 waiting.end()
 LOWEST = 1e-6  # p below which losses, which are proportional to it, say nothing new
@@ -52,7 +51,7 @@ def _parse(args: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run a command; return its exit status: 2 for a bad setting, 130 after Ctrl-C."""
+    """Run a command; return its exit status: see `src.commands.status_after`."""
     console = Console()
     try:
         options = _parse(args)
@@ -61,16 +60,10 @@ def main(args: Sequence[str] | None = None) -> int:
             theory(options.out, console)
         else:
             phases(options.out, console, options.n_features, options.low, options.high, options.points)
-    except ConfigError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: {storage_sentence(error)}", file=sys.stderr)
-        return STORAGE
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    except ENDINGS as error:
+        return status_after(error)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_with(main())

@@ -19,19 +19,20 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from src import cli
-from src.errors import STORAGE, Arguments, ConfigError, require, storage_sentence
+from src.commands import ENDINGS, exit_with, quiet, status_after
+from src.errors import Arguments, require
 from src.results.rates import counted
 from src.runs.folder import FINISHED, make_folder
 from src.runs.lock import claim
-from src.stopping import Stopped, ignore, stoppable
+from src.stopping import Stopped, stoppable
 from src.sweep.cells import Cell, cells_of, parse_grid
 from src.sweep.local import Engine, run_local
 from src.sweep.report import merge, report
+
+waiting.end()
 
 EPILOG = "Everything else goes to `python -m src.cli fit`, in every cell. The key `config` composes another config."
 
@@ -92,12 +93,8 @@ def _parse(args: list[str] | None) -> tuple[argparse.Namespace, list[str]]:
 
 
 def main(args: list[str] | None = None, engine: Engine = run_local) -> int:
-    """Run a sweep; return its exit status.
-
-    2 for a bad setting, 1 if a cell failed, 74 if a file cannot be written, and 128 + n when stopped by signal n: 130
-    for Ctrl-C.
-    """
-    cli.quiet()
+    """Run a sweep; return its exit status: see `src.commands.status_after`, and 1 if a cell failed."""
+    quiet()
     waiting.say("checking the cells")
     with stoppable():
         try:
@@ -109,22 +106,12 @@ def main(args: list[str] | None = None, engine: Engine = run_local) -> int:
                     cell.refuse_another_run()  # as `cells_of` does, but another sweep may have ended here since
                 waiting.clear()
                 return sweep(out, cells, options.jobs, engine)
-        except (ConfigError, MisconfigurationException) as error:
+        except ENDINGS as error:
             waiting.clear()
-            print(f"error: {error}", file=sys.stderr)
-            return 2
-        except OSError as error:
-            waiting.clear()
-            remedy = "free space or make the folder writable, and run the same command again"
-            print(f"error: {storage_sentence(error)}; {remedy}.", file=sys.stderr)
-            return STORAGE
-        except Stopped as stop:
-            waiting.clear()
-            print("Stopped. The same command skips what is finished and goes on with the rest.", file=sys.stderr)
-            return 128 + stop.number
+            if isinstance(error, Stopped):
+                print("Stopped. The same command skips what is finished and goes on with the rest.", file=sys.stderr)
+            return status_after(error, "; free space or make the folder writable, and run the same command again.")
 
 
 if __name__ == "__main__":
-    status = main()
-    ignore()
-    cli.exit_with(status)
+    exit_with(main())

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.faults.runs import start, wait_for_checkpoint
+from src.runs.folder import CENSUS, CHECKPOINT
+from tests.faults.runs import start, wait_for, wait_for_checkpoint
 from tests.running import ROOT, read_trajectory, run_of
 
 LONG = "--trainer.max_steps=100000000"
@@ -33,18 +34,18 @@ def test_a_stopped_run_saves_its_last_step_and_says_how_to_resume(number: int, t
 
 @pytest.mark.slow
 def test_ctrl_c_twice_stops_at_once_with_the_checkpoint_as_it_was(tmp_path: Path) -> None:
-    run = start(tmp_path, LONG, "--data.block_size=2000000", "--data.batch_size=1")  # no block ends within the test
-    time.sleep(0.1)
-    while not (run_of(tmp_path) / "config.yaml").is_file():
-        time.sleep(0.01)
-    time.sleep(1)
-    run.send_signal(signal.SIGINT)
+    long_block = ("--model.n_instances=2000", "--data.batch_size=8192", "--data.block_size=500")
+    run = start(tmp_path, LONG, *long_block)
+    wait_for(lambda: any(run_of(tmp_path).rglob("*.charts")), run)  # the first record is at the first step
     time.sleep(0.5)
+    run.send_signal(signal.SIGINT)
+    time.sleep(1)
     assert run.poll() is None
     run.send_signal(signal.SIGINT)
-    _, err = run.communicate(timeout=30)
+    _, err = run.communicate(timeout=60)
     assert run.returncode == 128 + signal.SIGINT
-    assert "Traceback" not in err
+    assert err == ""
+    assert not (run_of(tmp_path) / CHECKPOINT).exists()
 
 
 @pytest.mark.slow
@@ -70,8 +71,11 @@ def test_a_terminal_that_has_gone_does_not_end_a_run(tmp_path: Path) -> None:
     run = start(tmp_path, "--trainer.max_steps=3000")
     wait_for_checkpoint(tmp_path, run)
     assert run.stdout is not None
+    assert run.stderr is not None
     run.stdout.close()
+    err = run.stderr.read()
+    run.stderr.close()
     run.wait(timeout=60)
-    assert (run_of(tmp_path) / "trajectory.safetensors").is_file()
-    saved = torch.load(run_of(tmp_path) / "checkpoints/last.ckpt", weights_only=True)["global_step"]
-    assert saved == 3000
+    assert "Traceback" not in err
+    assert (run_of(tmp_path) / CENSUS).is_file()
+    assert torch.load(run_of(tmp_path) / CHECKPOINT, weights_only=True)["global_step"] == 3000
