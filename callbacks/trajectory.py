@@ -11,7 +11,8 @@ from callbacks.recorder import Recorder
 from src.model import ToyModel
 from src.runs.folder import run_folder, write_trajectory
 
-WRITE_EVERY = 20  # records between writes of the file
+WRITE_EVERY = 20  # records between writes of the file, or
+GROWTH = 1.05  # of a long one, by how much it grows: so that a run's writes are a few times its size
 
 
 class Trajectory(Recorder):
@@ -32,7 +33,8 @@ class Trajectory(Recorder):
 
     def __init__(self, n_records: int | None = None, instances: list[int] | None = None) -> None:
         super().__init__(n_records, instances)
-        self._records: list[dict[str, Tensor]] = []
+        self._kept: dict[str, Tensor] = {}  # [record, ...], with room for more
+        self._n_kept = self._n_written = 0
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         super().setup(trainer, pl_module, stage)
@@ -42,28 +44,38 @@ class Trajectory(Recorder):
     def record(self, trainer: Trainer, model: ToyModel, step: int, after_last: bool) -> None:
         W = model.W.detach()[self.followed]
         norms = self._means.take()
-        self._records.append(
+        self._keep(
             {
                 "steps": torch.tensor(step),
-                "W": W.clone(),
-                "b": model.b.detach()[self.followed].clone(),
+                "W": W,
+                "b": model.b.detach()[self.followed],
                 "gradient_norms": torch.full_like(W[:, 0], math.nan) if norms is None else norms.to(W.dtype),
                 "feature_losses": model.recorded_feature_losses(self.followed).to(W.dtype),
             }
         )
-        if after_last or len(self._records) % WRITE_EVERY == 0:
+        if after_last or self._n_kept >= max(self._n_written + WRITE_EVERY, GROWTH * self._n_written):
             self._write(trainer)
 
+    def _keep(self, record: dict[str, Tensor]) -> None:
+        for name, value in record.items():
+            kept = self._kept.get(name, value.new_empty(0, *value.shape, device="cpu"))
+            if self._n_kept == len(kept):
+                kept = torch.cat([kept, kept.new_empty(max(64, len(kept)), *value.shape)])
+            kept[self._n_kept] = value
+            self._kept[name] = kept
+        self._n_kept += 1
+
     def tensors(self) -> dict[str, Tensor]:
-        """All records stacked, on the CPU."""
-        if not self._records:
+        """All records, on the CPU."""
+        if not self._n_kept:
             return {}
-        stacked = {name: torch.stack([record[name].cpu() for record in self._records]) for name in self._records[0]}
-        return {**stacked, "instances": torch.tensor(self.followed)}
+        records = {name: kept[: self._n_kept].clone() for name, kept in self._kept.items()}
+        return {**records, "instances": torch.tensor(self.followed)}
 
     def _write(self, trainer: Trainer) -> None:
-        if self._records:
+        if self._n_kept:
             write_trajectory(run_folder(trainer), self.tensors())
+            self._n_written = self._n_kept
 
     def keep(self, trainer: Trainer, model: ToyModel) -> None:
         self._write(trainer)
@@ -72,6 +84,5 @@ class Trajectory(Recorder):
         return self.tensors()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        names = [name for name in state if name != "instances"]
-        n_records = len(state["steps"]) if state else 0
-        self._records = [{name: state[name][r] for name in names} for r in range(n_records)]
+        self._kept = {name: records for name, records in state.items() if name != "instances"}
+        self._n_kept = self._n_written = len(state["steps"]) if state else 0

@@ -28,7 +28,7 @@ from rich.console import Console
 
 from src import data, variants  # noqa: F401 - what is imported can be named by its bare name
 from src.commands import ENDINGS, exit_with, quiet, status_after
-from src.errors import ConfigError, essence, require
+from src.errors import ConfigError, essence, require, storage_sentence
 from src.gate.nulls import refuse_nulls
 from src.gate.rehearsal import refuse_unmade, refuse_unusable
 from src.gate.sentences import in_a_sentence, release_warnings, warnings_held
@@ -80,6 +80,12 @@ class ToyCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.link_arguments("data.n_features", "model.init_args.n_features", apply_on="instantiate")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        try:
+            super().parse_arguments(parser, args)
+        except OSError as error:  # a configuration that cannot be read
+            raise ConfigError(f"--config: {storage_sentence(error)}; it must be a file that can be read.") from None
 
     def _parse_ckpt_path(self) -> None:
         path = self.config[str(self.config.subcommand)].ckpt_path if self.config.get("subcommand") else None

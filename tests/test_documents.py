@@ -54,3 +54,21 @@ def test_every_command_of_the_figure_table_names_configs_that_exist() -> None:
     text = README.read_text() + (ROOT / "docs" / "experiments.md").read_text()
     configs = set(re.findall(r"configs/[\w/]+\.yaml", text))
     assert {config for config in configs if not (ROOT / config).is_file()} == set()
+
+
+def test_every_row_of_the_table_of_faults_names_a_test_that_exists() -> None:
+    rows = [row for row in (ROOT / "docs" / "faults.md").read_text().splitlines() if row.startswith("| ")]
+    told = [row for row in rows if row.count("|") == 4 and not row.startswith("| what happens")]
+    for row in told:
+        names = re.findall(r"`([\w/.]+)`|\((\.\./tests/\w+)\)", row.split("|")[3])
+        files = [name for pair in names for name in pair if name.startswith(("test_", "tests/", "../tests/"))]
+        assert files, row
+        text = ""
+        for name in files:
+            path = ROOT / "docs" / name if name.startswith("..") else ROOT / name
+            near = [ROOT / "tests" / folder / f"{name.removesuffix('.py')}.py" for folder in ("faults", "objective")]
+            (found,) = [place for place in (path, *near) if place.exists()]
+            text += found.read_text() if found.is_file() else ""
+        for pair in names:
+            for name in pair:
+                assert not name.endswith("...") or f"def test_{name[:-3]}" in text, name

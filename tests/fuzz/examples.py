@@ -169,8 +169,17 @@ CALLBACKS = [
 OTHERS = [
     "test --ckpt_path={checkpoint} --trainer.callbacks+=callbacks.basin_map.BasinMap",
     "test --ckpt_path={checkpoint} --trainer.callbacks+=lightning.pytorch.callbacks.ThroughputMonitor",
+    "fit --weights_only=3",
     "sweep --grid=model.n_hidden=[1,2] --trainer.logger=lightning.pytorch.loggers.logger.DummyLogger",
 ]
 # In the slow run.
 MORE = [*NULLS, *MODELS, *OPTIMIZERS, *SCHEDULERS, *TRAINERS, *LOGGERS, *CALLBACKS, *OTHERS]
-FILES: list[bytes] = [b"\x98", b"[" * 3000]
+# The whole configuration file.
+FILES = [
+    b"\x98",
+    b"[" * 3000,
+    b"a: &x [*x]\n",
+    b"model:\n  init_args:\n",
+    b"model: {class_path: null}\n",
+    b"trainer: {callbacks: [{class_path: null}]}\n",
+]

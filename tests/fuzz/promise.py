@@ -122,6 +122,8 @@ def judge(case: Case, status: int | None, escaped: str, seen: Seen, made: set[st
             broken.append(("not one sentence", seen.err[:600]))
         elif re.match(UNNAMED, errors[0]):
             broken.append(("nothing named", errors[0]))
+        elif errors[0].endswith(":"):
+            broken.append(("no reason given", errors[0]))
         if made:
             broken.append(("left behind", ", ".join(sorted(made))[:300]))
     if any("Traceback" in text for text in (seen.out, seen.err)):
