@@ -29,15 +29,15 @@ def largest_file(size: int) -> dict[str, Any]:
 
 
 @pytest.fixture
-def small_disk() -> Iterator[Path]:
-    """A file system of 300 KiB."""
+def disk(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A file system of its own, mounted with the options that the test gives."""
     folder = Path(tempfile.mkdtemp())
-    mount = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", request.param, "tmpfs", str(folder)]
     try:
-        done = subprocess.run(mount, capture_output=True, check=False)
+        is_mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
     except OSError:
-        done = None
-    if done is None or done.returncode != 0:
+        is_mounted = False
+    if not is_mounted:
         folder.rmdir()
         pytest.skip("no file system can be mounted here")
     yield folder
@@ -70,12 +70,19 @@ def test_a_full_disk_is_one_sentence_and_the_run_goes_on_from_its_checkpoint(
 
 
 @pytest.mark.slow
-def test_a_disk_without_room_is_one_sentence(small_disk: Path) -> None:
-    ended = finish(small_disk, STEPS)
+@pytest.mark.parametrize("disk", ["size=300k"], indirect=True)
+def test_a_disk_without_room_is_one_sentence(disk: Path) -> None:
+    ended = finish(disk, STEPS)
     assert ended.returncode == STORAGE
     assert re.fullmatch(r"error: No space left on device: \S+\n", ended.stderr)
-    checkpoint = run_of(small_disk) / CHECKPOINT
-    assert torch.load(checkpoint, weights_only=True)["global_step"] > 0
+    assert torch.load(run_of(disk) / CHECKPOINT, weights_only=True)["global_step"] > 0
+
+
+@pytest.mark.parametrize("disk", ["ro"], indirect=True)
+def test_a_disk_that_is_read_only_is_refused(disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli(disk) == 2
+    wanted = "it must be one that can be made and written to: Read-only file system."
+    assert capsys.readouterr().err == f"error: the run folder is '{run_of(disk)}'; {wanted}\n"
 
 
 def test_pictures_that_did_not_fit_can_be_had_again(

@@ -39,10 +39,10 @@ UNNAMED = rf"error: (?![\w\[\]]+\.[\w.]+|\w+ refuses).*({PYTHONS}|Type-check err
 
 
 class Ending(NamedTuple):
-    """How a command line escaped.
+    """How a command line ended.
 
     Attributes:
-        status: of the process; None if an exception escaped it.
+        status: of the process; None if an exception escaped.
         broken: what it did that it should not, a kind and the details of each.
         stderr: what it printed there.
     """
@@ -77,15 +77,25 @@ def ending(case: Case, folder: Path, given: Path) -> Ending:
         arguments = tuple(argument.replace(f"{{{name}}}", str(place)) for argument in arguments)
         content = content.replace(f"{{{name}}}".encode(), str(place).encode())
     config.write_bytes(content)
-    before = set(folder.rglob("*"))
+    before = stamps(folder)
     status, escaped = None, ""
     with guarded(work, home) as seen:
         try:
             status = start(command, list(arguments))
         except BaseException as error:  # whatever escapes breaks the promise
             escaped = where(error)
-    made = {str(path.relative_to(folder)) for path in set(folder.rglob("*")) - before}
-    return Ending(status, judge(case, status, escaped, seen, made), seen.err)
+    after = stamps(folder)
+    changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    return Ending(status, judge(case, status, escaped, seen, changed), seen.err)
+
+
+def stamps(folder: Path) -> dict[str, tuple[int, ...]]:
+    """What is in a folder: of a file its size, and when it was last written."""
+    found = {path: path.stat() for path in folder.rglob("*")}
+    return {
+        str(path.relative_to(folder)): (stat.st_size, stat.st_mtime_ns) if path.is_file() else ()
+        for path, stat in found.items()
+    }
 
 
 def start(command: str, arguments: list[str]) -> int:
@@ -107,7 +117,7 @@ def where(error: BaseException) -> str:
     return f"{type(error).__name__} at {' > '.join(places)}: {' '.join(str(error).split())[:200]}"
 
 
-def judge(case: Case, status: int | None, escaped: str, seen: Seen, made: set[str]) -> list[tuple[str, str]]:
+def judge(case: Case, status: int | None, escaped: str, seen: Seen, changed: set[str]) -> list[tuple[str, str]]:
     """Every way in which the promise is broken."""
     broken = [("prevented", what) for what in seen.prevented]
     errors = [line for line in seen.err.splitlines() if line.startswith("error: ")]
@@ -124,11 +134,11 @@ def judge(case: Case, status: int | None, escaped: str, seen: Seen, made: set[st
             broken.append(("nothing named", errors[0]))
         elif errors[0].endswith(":"):
             broken.append(("no reason given", errors[0]))
-        if made:
-            broken.append(("left behind", ", ".join(sorted(made))[:300]))
+        if changed:
+            broken.append(("left behind", ", ".join(sorted(changed))[:300]))
     if any("Traceback" in text for text in (seen.out, seen.err)):
         broken.append(("printed traceback", (seen.err + seen.out)[-300:]))
-    names = {Path(path).name for path in made}
+    names = {Path(path).name for path in changed}
     if status == 0 and case.command in ("fit", "validate") and has_census(case) and "census.csv" not in names:
         broken.append(("no census", f"only {', '.join(sorted(names))[:200]}"))
     if any(name.endswith(".part") for name in names):
@@ -137,6 +147,7 @@ def judge(case: Case, status: int | None, escaped: str, seen: Seen, made: set[st
 
 
 def has_census(case: Case) -> bool:
-    given = [argument for argument in case.arguments if argument.startswith("--trainer.callbacks")]
-    text = given[-1] if given else case.config.decode(errors="replace")
-    return ("callbacks" not in text and not given) or "callbacks.census.Census" in text
+    """Whether a census is among the callbacks: of the small fit, where the case has no list of its own."""
+    lists = [argument for argument in case.arguments if argument.startswith("--trainer.callbacks=")]
+    text = lists[-1] if lists else case.config.decode(errors="replace")
+    return "callbacks.census.Census" in text or "callbacks" not in text

@@ -7,11 +7,11 @@ import pytest
 
 from src import memory
 from src.errors import ConfigError
-from src.runs.folder import CONFIG
+from src.runs.folder import CONFIG, RATES, read_rows
 from src.sweep import cells as of_sweep
 from src.sweep.cells import Cell, parse_grid
 from tests.running import ROOT
-from tests.sweep.sweeping import BASE
+from tests.sweep.sweeping import BASE, run
 
 
 @pytest.mark.slow
@@ -79,3 +79,13 @@ def test_two_keys_that_end_alike_are_told_apart(tmp_path: Path) -> None:
 def test_a_refused_grid_is_a_config_error() -> None:
     with pytest.raises(ConfigError):
         parse_grid(["a=[]"])
+
+
+def test_a_cell_of_which_some_models_diverge_is_no_failed_cell(tmp_path: Path) -> None:
+    """Those that do are frozen, and counted."""
+    sgd = (f"--config={ROOT}/configs/optimizers/sgd.yaml", "--model.optimizer.init_args.lr=10", "--model.first_seed=0")
+    freeze = (*sgd, "--model.init_std=1.5", "--model.on_divergence=freeze", "--data.n_features=6")
+    assert run(tmp_path, *freeze, "--grid=data.seed=[0]") == 0
+    counts = {row["geometry"]: int(row["count"]) for row in read_rows(tmp_path / RATES)}
+    assert counts["diverged"] == 2
+    assert sum(counts.values()) == 5
