@@ -7,6 +7,7 @@ from typing import NoReturn
 STORAGE = 74  # exit status where files cannot be written or read: EX_IOERR of sysexits.h
 
 # Lines of a parser's message that say only what it was about to try.
+EXPECTED = r"Expected an? <class '([\w.]+)'>"
 KINDS = r"Expected a <class .(NoneType|bool|collections\.abc\.Iterable).>"
 BOILERPLATE = rf'(Parser key "|Does not validate|Subtypes:|Errors:|{KINDS}|Problem with given class_path|Given value)'
 
@@ -56,7 +57,9 @@ def essence(message: str) -> str:
     lines = [line.strip().removeprefix("- ") for line in message.splitlines() if line.strip()] or ["it was refused"]
     keys = [key for line in lines for key in re.findall(r'^Parser key "([^"]+)"(?: element \d+)?:$', line)]
     reasons = [line for line in lines if not re.match(BOILERPLATE, line)]
-    reason = re.sub(r"<class '([\w.]+)'>", r"\1", reasons[0] if reasons else lines[0])
+    kinds = [kind.replace("NoneType", "null") for line in lines for kind in re.findall(EXPECTED, line)]
+    alone = f"it must be {' or '.join(dict.fromkeys(kinds))}" if kinds else lines[-1]
+    reason = re.sub(r"<class '([\w.]+)'>", r"\1", reasons[0]) if reasons else alone
     if not keys:
         return reason
     return ".".join(keys) + ("." if re.match(r"\w+: ", reason) else ": ") + reason  # a class's own parser names its key

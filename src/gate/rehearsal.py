@@ -13,7 +13,6 @@ from lightning.pytorch.callbacks import (
     ModelPruning,
     StochasticWeightAveraging,
     ThroughputMonitor,
-    WeightAveraging,
 )
 from lightning.pytorch.callbacks.spike import SpikeDetection
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -27,7 +26,7 @@ from src.training.optimizers import rehearse
 # Callbacks that train in a way of their own, or change what is trained.
 OTHER_WAYS = (
     BaseFinetuning, BatchSizeFinder, GradientAccumulationScheduler, LearningRateFinder, ModelPruning,
-    StochasticWeightAveraging, ThroughputMonitor, WeightAveraging, SpikeDetection,
+    StochasticWeightAveraging, ThroughputMonitor, SpikeDetection,
 )  # fmt: skip
 LOGGED = ("val_loss", "val_loss_error")
 WRITERS: dict[str, Any] = {"max_queue": int, "flush_secs": int | float, "filename_suffix": str}  # TensorBoard's

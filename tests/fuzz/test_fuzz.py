@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("hypothesis")
-
 from tests.fuzz.examples import EXAMPLES, FILES, MORE
 from tests.fuzz.promise import Ending, ending, make_given
 from tests.fuzz.strategies import Case, drawn

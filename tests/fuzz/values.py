@@ -68,7 +68,7 @@ WORDS = [
 ]
 # A run of the defaults takes these too long, and whoever asks for so many has to wait.
 SMALL: dict[str, dict[str, Any]] = {"Basin": {"size": 2}, "FiniteFeatures": {"n_examples": 9, "validation_size": 200}}
-TAKES_LONG = {"max_iter", "ns_steps", "steps_per_trial", "max_trials", "num_training_steps"}
+TAKES_LONG = {"max_iter", "ns_steps", "steps_per_trial", "max_trials", "num_training_steps", "window"}
 NEW_TYPES = (typing.Union, types.UnionType)
 
 
