@@ -167,10 +167,10 @@ def test_the_phases_command_writes_its_tables_and_its_picture(
     ("arguments", "message"),
     [
         ([], "the following arguments are required: command"),
-        (["phases", "--low", "0"], "--low is 0.0; it must be between 0 and 1."),
+        (["phases", "--low", "0"], "--low is 0.0; it must be from 1e-06 to below 1."),
         (["phases", "--high", "0.001"], "--high is 0.001; it must be more than --low, 0.005, and at most 1."),
         (["phases", "--n_features", "11"], "--n_features is 11; it must be from 2 to 10."),
-        (["phases", "--points", "1"], "--points is 1; it must be at least 2."),
+        (["phases", "--points", "1"], "--points is 1; it must be from 2 to 10,000."),
         (
             ["theory", "--out", "/dev/null/x"],
             "--out is /dev/null/x; it must be a folder that can be made: Not a directory.",
