@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 
 import torch
 import yaml
-from lightning import LightningDataModule
+from lightning import Callback, LightningDataModule
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from rich.console import Console
 
@@ -31,7 +31,7 @@ from src.commands import ENDINGS, exit_with, quiet, status_after
 from src.errors import ConfigError, essence, require, storage_sentence
 from src.gate.nulls import refuse_nulls
 from src.gate.rehearsal import refuse_unmade, refuse_unusable
-from src.gate.sentences import in_a_sentence, release_warnings, warnings_held
+from src.gate.sentences import in_a_sentence, made, release_warnings, warnings_held
 from src.model import ToyModel
 from src.runs.checkpoints import read_checkpoint
 from src.runs.claim import own_folder
@@ -73,7 +73,9 @@ class ToyCLI(LightningCLI):
     """`fit`, `validate` and `test`, with the number of features given once, to the data."""
 
     def _add_instantiators(self) -> None:
-        """Nothing: they would dump the whole configuration for the checkpoint, which `src.training.resuming` fills."""
+        """Not Lightning's, which dump the whole configuration for the checkpoint; `src.training.resuming` fills it."""
+        for kind in (ToyModel, LightningDataModule, Callback):
+            self.parser.add_instantiator(made, kind, subclasses=True)
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:

@@ -5,7 +5,7 @@ import sysconfig
 import warnings
 from collections.abc import Iterator
 from traceback import walk_tb
-from typing import Any
+from typing import Any, TypeVar
 
 from lightning import Callback, Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -20,6 +20,8 @@ LONGEST = 400  # characters of a library's own words
 LIBRARIES = (sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), "<frozen")
 CALLERS = ("__main__", "src.cli", "src.gate.sentences", "src.sweep.cells")  # they only pass settings on
 MADE_FROM_SETTINGS = (Callback, Logger, Strategy, Trainer, Optimizer, LRScheduler)
+Made = TypeVar("Made")
+_MISTAKES: list[Exception] = []  # of constructors, which the parser folds into a text
 _HELD: list[tuple[Any, ...]] = []
 
 
@@ -29,6 +31,7 @@ def in_a_sentence() -> Iterator[None]:
 
     An error in this project's code or in a user's, deeper than the calls that pass settings on, is left as it is.
     """
+    _MISTAKES.clear()
     try:
         yield
     except (ConfigError, NonFiniteError, OSError):
@@ -36,8 +39,20 @@ def in_a_sentence() -> Iterator[None]:
     except Exception as error:
         if ConfigError.latest is not None and str(ConfigError.latest) in str(error):  # as the parser folds it
             raise ConfigError.latest from None
+        for mistake in _MISTAKES:
+            if str(mistake) in str(error) and not _is_a_librarys(mistake):
+                raise mistake from None
         if isinstance(error, MisconfigurationException) or _is_a_librarys(error):
             raise ConfigError(_sentence(error)) from error
+        raise
+
+
+def made(class_type: type[Made], *arguments: Any, **settings: Any) -> Made:
+    """What the parser makes from settings; what its constructor raises is remembered as it is."""
+    try:
+        return class_type(*arguments, **settings)
+    except Exception as error:
+        _MISTAKES.append(error)
         raise
 
 

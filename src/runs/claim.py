@@ -29,7 +29,7 @@ def own_folder(trainer: Trainer, is_new: bool = True) -> Iterator[None]:
         ConfigError: if it cannot be made or written to, or another run holds it.
     """
     folder, made, is_numbered = _make(trainer)
-    before = set(folder.rglob("*"))
+    before = _files(trainer, folder)
     with contextlib.ExitStack() as stack:
         if is_new and not is_numbered:
             stack.enter_context(claim(folder, "the run folder", "one in which no other run is at work"))
@@ -43,7 +43,7 @@ def own_folder(trainer: Trainer, is_new: bool = True) -> Iterator[None]:
                 and (error.errno in NO_PLACE or (not has_begun and error.errno not in FULL))
             )
             if isinstance(error, ConfigError) or is_bad_place or not has_begun:
-                _clear(folder, before, made)
+                _clear(_files(trainer, folder) - before, made)
             if isinstance(error, OSError) and is_bad_place:
                 raise ConfigError(f"{storage_sentence(error)}; it must be a place that can be written to.") from None
             raise
@@ -78,11 +78,15 @@ def _refusal(folder: Path, error: OSError | ValueError) -> ConfigError:
     return ConfigError(f"the run folder is {str(folder)!r}; it must be one that can be made and written to: {reason}.")
 
 
-def _clear(folder: Path, before: set[Path], made: list[Path]) -> None:
+def _files(trainer: Trainer, folder: Path) -> set[Path]:
+    """What is in the folder; of one that is not the run's alone, such as the working directory, not what is below."""
+    return set(folder.rglob("*") if isinstance(trainer.logger, TensorBoardLogger | CSVLogger) else folder.glob("*"))
+
+
+def _clear(new: set[Path], made: list[Path]) -> None:
     """Remove what a refused run has written, unless it has trained: then what it has recorded stays."""
-    new = sorted(set(folder.rglob("*")) - before, reverse=True)  # a folder after what is in it
     if all(path.is_dir() or path.name in UNTRAINED or path.name.startswith(EVENTS) for path in new):
-        for path in new:
+        for path in sorted(new, reverse=True):  # a folder after what is in it
             path.rmdir() if path.is_dir() else path.unlink()
     _remove_empty(made)
 

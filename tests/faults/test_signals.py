@@ -34,7 +34,8 @@ def test_a_stopped_run_saves_its_last_step_and_says_how_to_resume(number: int, t
 
 @pytest.mark.slow
 def test_ctrl_c_twice_stops_at_once_with_the_checkpoint_as_it_was(tmp_path: Path) -> None:
-    long_block = ("--model.n_instances=2000", "--data.batch_size=8192", "--data.block_size=500")
+    large = ("--model.n_instances=16000", "--data.batch_size=2048", "--data.feature_probability=1")
+    long_block = (*large, "--data.block_size=5000")
     run = start(tmp_path, LONG, *long_block)
     wait_for(lambda: any(run_of(tmp_path).rglob("*.charts")), run)  # the first record is at the first step
     time.sleep(0.5)

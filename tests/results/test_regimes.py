@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from src import cli
 from src.data import FiniteFeatures
 from src.figures.elements import png
 from src.figures.regimes import regimes_figure
@@ -165,7 +166,7 @@ def test_a_sweep_over_the_number_of_examples_is_drawn_as_data_regimes(
 
     def engine(cells, n_jobs):  # type: ignore[no-untyped-def]
         for cell in cells:
-            yield cell, sweep.cli.main(["fit", *cell.arguments])
+            yield cell, cli.main(["fit", *cell.arguments])
 
     assert sweep.main(arguments, engine) == 0
     rows = read_rows(tmp_path / REGIMES)

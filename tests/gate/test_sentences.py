@@ -1,0 +1,90 @@
+"""A library's error at a setting is one sentence; an error in a user's code, or in ours, is a traceback."""
+
+import warnings
+from pathlib import Path
+
+import pytest
+
+from src.errors import ConfigError
+from src.gate.nulls import refuse_nulls
+from src.gate.sentences import in_a_sentence, release_warnings, warnings_held
+from tests.running import run_cli
+
+BROKEN = """
+import torch
+from lightning import Callback
+from src.model import ReLUOutputModel
+
+
+class InTheConstructor(ReLUOutputModel):
+    def __init__(self, **arguments):
+        super().__init__(**arguments)
+        self.scale = torch.ones(2) @ torch.ones(3)
+
+
+class InAHook(ReLUOutputModel):
+    def activate(self, z):
+        return z + torch.ones(7, 7, 7, 7, 7)
+
+
+class InACallback(Callback):
+    def on_train_start(self, trainer, pl_module):
+        raise KeyError("mine")
+"""
+
+
+@pytest.fixture
+def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A module of a user's own, with mistakes in it."""
+    name = f"broken_{tmp_path.name}"
+    (tmp_path / f"{name}.py").write_text(BROKEN)
+    monkeypatch.syspath_prepend(tmp_path)
+    return name
+
+
+@pytest.mark.parametrize("kind", ["InTheConstructor", "InAHook"])
+def test_a_mistake_in_a_users_model_is_a_traceback_and_nothing_is_left(kind: str, broken: str, tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError):
+        run_cli(tmp_path / "runs", f"--model={broken}.{kind}")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_mistake_in_a_users_callback_is_a_traceback(broken: str, tmp_path: Path) -> None:
+    with pytest.raises(KeyError, match="mine"):
+        run_cli(tmp_path / "runs", f"--trainer.callbacks+={broken}.InACallback")
+
+
+def test_a_librarys_error_names_who_refuses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli(tmp_path / "runs", "--trainer.gradient_clip_val=-1", "--trainer.gradient_clip_algorithm=junk") == 2
+    assert capsys.readouterr().err.startswith("error: Trainer refuses its settings: `gradient_clip_algorithm` junk is")
+
+
+def test_what_is_raised_here_is_not_a_librarys() -> None:
+    with pytest.raises(ZeroDivisionError), in_a_sentence():
+        1 / 0  # noqa: B018
+
+
+def test_warnings_wait_until_nothing_is_refused() -> None:
+    shown: list[str] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = lambda message, *_: shown.append(str(message))
+        with warnings_held():
+            warnings.warn("first", stacklevel=1)
+            assert shown == []
+            release_warnings()
+            warnings.warn("second", stacklevel=1)
+        with warnings_held():
+            warnings.warn("of what is refused", stacklevel=1)
+    assert shown == ["first", "second"]
+
+
+def test_a_null_is_refused_where_a_value_is_asked_for_and_taken_where_it_may_be() -> None:
+    start = {"class_path": "src.starts.Basin", "init_args": {"seed": None}}
+    model = {"class_path": "src.model.ReLUOutputModel", "init_args": {"init_std": None, "seeds": None, "start": start}}
+    with pytest.raises(ConfigError, match=r"^model\.start\.seed is null; it must be given: int\.$"):
+        refuse_nulls({"model": model})
+    start["init_args"]["seed"] = 3  # type: ignore[index]
+    refuse_nulls({"model": model})
+    with pytest.raises(ConfigError, match=r"^callbacks\[0\]\.reach is null; it must be given: float\.$"):
+        refuse_nulls({"callbacks": [{"class_path": "callbacks.landscape.Landscape", "init_args": {"reach": None}}]})
