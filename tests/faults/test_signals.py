@@ -1,5 +1,6 @@
 """A run that is told to stop saves its last step, says how to go on, and exits with 128 + the signal's number."""
 
+import os
 import re
 import signal
 import subprocess
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from src.runs.folder import CENSUS, CHECKPOINT
-from tests.faults.runs import start, wait_for, wait_for_checkpoint
+from tests.faults.runs import OFTEN, start, wait_for, wait_for_checkpoint
 from tests.running import ROOT, read_trajectory, run_of
 
 LONG = "--trainer.max_steps=100000000"
@@ -32,21 +33,42 @@ def test_a_stopped_run_saves_its_last_step_and_says_how_to_resume(number: int, t
     assert read_trajectory(run_of(tmp_path))["steps"][-1] <= saved
 
 
+SLOW_LAW = """
+import pathlib
+import time
+
+from src.distributions import Sparse
+
+
+class Slow(Sparse):
+    n_draws = 0
+
+    def draw(self, shape, generator):
+        self.n_draws += 1
+        if self.n_draws == 2:
+            pathlib.Path("{mark}").touch()
+            time.sleep(600)
+        return super().draw(shape, generator)
+"""
+
+
 @pytest.mark.slow
 def test_ctrl_c_twice_stops_at_once_with_the_checkpoint_as_it_was(tmp_path: Path) -> None:
-    large = ("--model.n_instances=16000", "--data.batch_size=2048", "--data.feature_probability=1")
-    long_block = (*large, "--data.block_size=5000")
-    run = start(tmp_path, LONG, *long_block)
-    wait_for(lambda: any(run_of(tmp_path).rglob("*.charts")), run)  # the first record is at the first step
-    time.sleep(0.5)
+    """In the middle of a block that does not end, behind one that ended and was saved."""
+    mark = tmp_path / "in the second block"
+    (tmp_path / "slow_law.py").write_text(SLOW_LAW.format(mark=mark))
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    run = start(tmp_path, LONG, OFTEN, "--data.distribution=slow_law.Slow", env=environment)
+    wait_for(mark.exists, run)
     run.send_signal(signal.SIGINT)
-    time.sleep(1)
+    time.sleep(0.5)
     assert run.poll() is None
     run.send_signal(signal.SIGINT)
-    _, err = run.communicate(timeout=60)
+    out, err = run.communicate(timeout=60)
     assert run.returncode == 128 + signal.SIGINT
     assert err == ""
-    assert not (run_of(tmp_path) / CHECKPOINT).exists()
+    assert "Resume from step 50 with the same command" in out
+    assert torch.load(run_of(tmp_path) / CHECKPOINT, weights_only=True)["global_step"] == 50
 
 
 @pytest.mark.slow
