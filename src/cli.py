@@ -50,7 +50,6 @@ ONLY_TRAINING = (
     *(f"data.init_args.{name}" for name in ("batch_size", "block_size", "stream")),
 )
 yaml.SafeDumper.add_multi_representer(Enum, lambda dumper, value: dumper.represent_data(value.value))
-EMPTY = "Unexpected config: "  # what the parser says of an empty file
 PYTHONS_OWN = "'(NoneType|int|float|bool|str|list|dict|Namespace)' (object |is not iterable)"
 DEFAULTS = Path(__file__).parent.parent / "configs" / "defaults.yaml"
 
@@ -62,7 +61,9 @@ class Parser(LightningArgumentParser):
         sentence = where_now(message) or essence(message)
         if re.search(PYTHONS_OWN, sentence):  # of a list, say, where names should be
             sentence = f"{sentence.partition(':')[0]} is not understood; it must be a class_path with init_args."
-        raise ConfigError("--config is empty; it must be settings by name." if message == EMPTY else sentence) from ex
+        if sentence.endswith(":"):  # what it quotes is an empty text
+            sentence += " (empty)"
+        raise ConfigError(sentence) from ex
 
     def save(self, cfg: Any, path: Any, *arguments: Any, skip_none: bool = True, **options: Any) -> None:
         """Write a configuration whole. It was parsed and so is valid: to look again would take a tenth of a start."""
