@@ -13,7 +13,7 @@ from src.errors import ConfigError
 from src.memory import free_bytes, require_memory
 from src.model import ReLUOutputModel
 from src.starts import Basin
-from tests.running import fit, run_regimes
+from tests.running import fit, run_cli, run_regimes
 
 
 def test_what_fits_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,6 +64,16 @@ def test_examples_that_do_not_fit_into_memory_are_refused_with_what_fits(
     assert re.match(
         r"error: data\.n_examples is 1000000000000; it must be at most \d+, as many as fit", capsys.readouterr().err
     )
+
+
+def test_a_batch_that_does_not_fit_is_named_and_nothing_is_left(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_cli(tmp_path / "runs", "--data.batch_size=1000000000") == 2
+    assert re.match(
+        r"error: data\.batch_size is 1000000000; it must be at most \d+, as many as fit", capsys.readouterr().err
+    )
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize(
