@@ -2,6 +2,7 @@
 
 import types
 from collections.abc import Mapping
+from importlib import import_module
 from inspect import Parameter, signature
 from typing import Any, get_args, get_type_hints
 
@@ -46,7 +47,7 @@ def _refuse_null_arguments(made: Any, arguments: Any, key: str) -> None:
 
 def class_at(path: str) -> Any:
     module, _, name = path.rpartition(".")
-    return getattr(__import__(module, fromlist=[name]), name)
+    return getattr(import_module(module), name)
 
 
 def _hint(function: Any, name: str) -> Any:

@@ -2,7 +2,6 @@
 
 import copy
 import hashlib
-import importlib
 import itertools
 import json
 import re
@@ -16,6 +15,7 @@ import yaml
 
 from src import cli
 from src.errors import ConfigError, require
+from src.gate.nulls import class_at
 from src.gate.rehearsal import refuse_unusable
 from src.runs.checkpoints import last_readable
 from src.runs.folder import CENSUS, CHECKPOINT, FINISHED, flat_settings, read_rows, read_settings
@@ -194,17 +194,12 @@ def shortened(name: str) -> str:
     return f"{name[: LONGEST_NAME - 9]} {hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
-def _class_at(path: str) -> Any:
-    module, _, name = path.rpartition(".")
-    return getattr(importlib.import_module(module), name)
-
-
 def _shards(model: dict[str, Any], n_shards: int) -> dict[str, dict[str, Any]]:
     """The model's settings that give each shard its seeds, by the shard's name."""
     if n_shards == 1:
         return {"all": {}}
     start = model.get("start")
-    chooses_seeds = start is not None and _class_at(start["class_path"]).chooses_seeds
+    chooses_seeds = start is not None and class_at(start["class_path"]).chooses_seeds
     require(not chooses_seeds, "--shards", n_shards, "1, as model.start chooses the seeds, which are then not divided")
     seeds, first = model["seeds"], model["first_seed"]
     count = len(seeds) if seeds else model["n_instances"]
