@@ -2,7 +2,9 @@
 
 import functools
 import importlib
+import os
 import pkgutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,17 @@ def pytest_configure(config: pytest.Config) -> None:
             for module in pkgutil.walk_packages([str(ROOT / package)], f"{package}."):
                 importlib.import_module(module.name)
     _keep_signatures()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What the shards of `tests/fuzz` found, together: they run in other processes, whose output is not shown."""
+    found = Counter[str]()
+    for report in [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]:
+        found.update(dict(report.user_properties).get("fuzz", {}))
+    if found:
+        seed = os.environ.get("TOY_FUZZ_SEED", "0")
+        counts = ", ".join(f"{count} {what}" for what, count in sorted(found.items()))
+        terminalreporter.write_line(f"fuzz, from seed {seed}: {counts}")
 
 
 def _keep_signatures() -> None:
