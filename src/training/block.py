@@ -93,5 +93,17 @@ def train_block(stack: Any, block: Block) -> Float[Tensor, "step instance featur
             progress.increment_completed()
         if schedulers is not None:
             schedulers.step()
-    stack.divergence.end_block(stack, optimizer.optimizer, feature_losses, first_step)
-    return feature_losses
+    led_to = feature_losses
+    if first_step + len(batches) >= stack.trainer.max_steps:  # no later step would notice what the last one has led to
+        led_to = torch.cat([feature_losses, _losses_now(stack, x, weights)[None]])
+    stack.divergence.end_block(stack, optimizer.optimizer, led_to, first_step)
+    return led_to[: len(feature_losses)]
+
+
+def _losses_now(stack: Any, x: Tensor, weights: Tensor | None) -> Float[Tensor, "instance feature"]:
+    """The feature losses at the present weights; the gradients stay those of the last step."""
+    gradients = [None if parameter.grad is None else parameter.grad.clone() for parameter in stack.parameters()]
+    losses: Tensor = stack.objective.set_gradients(x, None, weights)
+    for parameter, gradient in zip(stack.parameters(), gradients, strict=True):
+        parameter.grad = gradient
+    return losses

@@ -18,8 +18,9 @@ class Divergence:
     """What becomes of instances that diverge.
 
     `stop` ends the run with a `NonFiniteError`. `freeze` puts a diverged instance back to where its loss was last
-    finite, at the start of a block of steps, and keeps it there; the others never notice, since no step mixes
-    instances. When all have diverged the run ends as if its last step had come.
+    finite, at the start of a block of steps, and keeps it there (one that diverges in its first steps after a resume:
+    to where the run was resumed). The others never notice, since no step mixes instances. When all have diverged the
+    run ends as if its last step had come.
 
     Attributes:
         steps: of each frozen instance, the optimizer step at which it diverged.
@@ -53,13 +54,16 @@ class Divergence:
     ) -> None:
         """Look at what a block has led to; of a frozen instance the losses become NaN.
 
+        Args:
+            losses: at each step of the block; at the run's end also those after its last step.
+
         Raises:
             NonFiniteError: of a stack that does not freeze, naming the instances and the step.
         """
         if self.freezes and self.steps:
             losses[:, self.frozen] = 0
             self._put_back(stack, self.frozen, self._now)
-        if not losses.sum().isfinite() or (self.freezes and not _are_finite(stack)):
+        if not losses.sum().isfinite() or not _are_finite(stack):
             bad = ~losses.isfinite().all(dim=-1)  # [step, instance]
             instances = (bad.any(dim=0) | self._have_bad_weights(stack)).nonzero().flatten().tolist()
             if instances and not self.freezes:
@@ -76,7 +80,7 @@ class Divergence:
                 stack.trainer.should_stop = True
 
     def _have_bad_weights(self, stack: Any) -> Bool[Tensor, " instance"]:
-        return torch.stack([~p.isfinite().flatten(1).all(dim=1) for p in stack.parameters()]).any(dim=0)
+        return torch.stack([~p.isfinite().view(len(p), -1).all(dim=1) for p in stack.parameters()]).any(dim=0)
 
     @staticmethod
     def _put_back(stack: Any, instances: Sequence[int], kept: Sequence[Tensor]) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from jaxtyping import Float
@@ -70,6 +70,8 @@ class Stack(LightningModule):
         self.instance_columns = start.census_columns()  # what else the census should say of each instance, by name
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
+        allowed = get_args(OnDivergence)
+        require(on_divergence in allowed, "model.on_divergence", repr(on_divergence), " or ".join(allowed))
         self.divergence = Divergence(freezes=on_divergence == "freeze")
         self.gradient_norms: dict[tuple[int, ...] | None, GradientNormSums] = {}  # summed at every step, for who asked
         self._recorded: tuple[tuple[int, ...], Tensor] | None = None
@@ -148,6 +150,10 @@ class Stack(LightningModule):
         why = "null: a stack's gradients are many models', and one norm of all of them would tie them together"
         require(not clipping, "trainer.gradient_clip_val", clipping, why)
 
+    def setup(self, stage: str) -> None:
+        if stage == "fit":  # a checkpoint to go on from, which is loaded after this, has its own
+            self.divergence.steps = {}
+
     def on_fit_start(self) -> None:
         self.refuse_trainer(self.trainer)
         n_features = getattr(self.trainer.datamodule, "n_features", self.n_features)  # type: ignore[attr-defined]
@@ -156,7 +162,6 @@ class Stack(LightningModule):
         self.has_trained = False
 
     def on_train_start(self) -> None:
-        self.has_trained = True
         count_steps(self.trainer)
         scheduler = self.lr_schedulers() if self.lr_scheduler is not None else None
         if isinstance(scheduler, WarmupCosine):
@@ -164,6 +169,7 @@ class Stack(LightningModule):
 
     def training_step(self, block: Block, batch_idx: int) -> dict[str, Tensor]:
         """One optimizer step for each batch of the block; `feature_losses` [step, instance, feature] of each."""
+        self.has_trained = True
         feature_losses = train_block(self, block)
         count_block(self.trainer)
         return {"feature_losses": feature_losses}
@@ -179,8 +185,9 @@ class Stack(LightningModule):
     def on_fit_end(self) -> None:
         """A run that was resumed at its last step, because what follows the steps had failed: do that again."""
         if not self.has_trained:
-            for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
-                callback.on_train_end(self.trainer, self)
+            for hook in ("on_train_start", "on_train_end"):
+                for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
+                    getattr(callback, hook)(self.trainer, self)
 
     def test_step(self, population: SupportSizes | Sample, batch_idx: int) -> None:
         """Nothing: what `test` finds out is a callback's."""

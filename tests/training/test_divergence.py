@@ -60,6 +60,52 @@ def test_weights_that_are_not_finite_are_noticed_before_their_loss_is() -> None:
     assert torch.equal(model.W, start)
 
 
+def test_an_instance_is_put_back_to_where_its_loss_was_last_finite() -> None:
+    """Not to the start of the block whose first loss is infinite, but of the block before."""
+    model = ReLUOutputModel(n_features=6, n_instances=2)
+    optimizer, divergence = sgd(model.parameters()), Divergence(freezes=True)
+    divergence.begin_block(model)
+    start = model.W.detach().clone()
+    with torch.no_grad():
+        model.W[1] = 1e30
+    divergence.end_block(model, optimizer, torch.zeros(50, 2, 6), 0)
+    divergence.begin_block(model)
+    losses = torch.zeros(50, 2, 6)
+    losses[:, 1] = torch.inf
+    divergence.end_block(model, optimizer, losses, 50)
+    assert divergence.steps == {1: 50}
+    assert torch.equal(model.W, start)
+
+
+def test_a_frozen_instance_has_no_gradient_and_no_moments() -> None:
+    """Which optimizers that look at a whole parameter, and means over instances, would see."""
+    model = fit(stack("freeze"))
+    (optimizer,) = model.trainer.optimizers
+    for parameter in model.parameters():
+        assert parameter.grad is not None
+        assert parameter.grad[1].count_nonzero() == 0 < parameter.grad[[0, 2]].count_nonzero()
+        assert optimizer.state[parameter]["momentum_buffer"].isfinite().all()
+
+
+@pytest.mark.parametrize("lr", [1e15, 1e38])
+def test_what_the_last_step_leads_to_is_looked_at(lr: float, tmp_path: Path, capsys: Any) -> None:
+    options = ("--config=configs/optimizers/sgd.yaml", f"--model.optimizer.lr={lr}", "--data.block_size=1")
+    assert run_cli(tmp_path, *options, max_steps=1) == 1
+    assert "non-finite at step 1, in instance 0 (seed 11) of 1;" in capsys.readouterr().err
+    assert not (run_of(tmp_path) / "checkpoints/last.ckpt").exists()
+    assert run_cli(tmp_path, *options, "--model.on_divergence=freeze", max_steps=1) == 0
+    (row,) = read_census(run_of(tmp_path, version=1))
+    assert (row["geometry"], row["diverged_at"]) == ("diverged", "1")
+    assert float(row["loss"]) < 1
+
+
+def test_a_model_trained_anew_is_frozen_no_more() -> None:
+    model = fit(stack("freeze"))
+    with torch.no_grad():
+        model.W[1] = 0.1
+    assert fit(model).divergence.steps == {}
+
+
 def test_all_that_diverged_are_named_up_to_twenty() -> None:
     names = [f"seed {i}" for i in range(30)]
     assert named([3], names) == "3 (seed 3)"
