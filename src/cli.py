@@ -44,6 +44,7 @@ if _was_enabled:
 waiting.end()
 
 PARALLEL_FROM = 2**16  # entries of a step's x' from which a second thread pays
+MAX_SEED = 2**32 - 1  # numpy's
 # What `test` may have otherwise than the run: it ends in the same weights, and the same distribution.
 ONLY_TRAINING = (
     *(f"model.init_args.{name}" for name in ("optimizer", "lr_scheduler")),
@@ -61,6 +62,8 @@ class Parser(LightningArgumentParser):
         sentence = where_now(message) or essence(message)
         if re.search(PYTHONS_OWN, sentence):  # of a list, say, where names should be
             sentence = f"{sentence.partition(':')[0]} is not understood; it must be a class_path with init_args."
+        if path := re.fullmatch(r"(\S+): Expected a path but (.*) either not accessible or invalid", sentence):
+            sentence = f"{path[1]} is {path[2]}; it must be of its type, or a class that can be imported."
         if sentence.endswith(":"):  # what it quotes is an empty text
             sentence += " (empty)"
         raise ConfigError(sentence) from ex
@@ -92,6 +95,11 @@ class ToyCLI(LightningCLI):
         except OSError as error:  # a configuration that cannot be read
             raise ConfigError(f"--config: {storage_sentence(error)}; it must be a file that can be read.") from None
 
+    def _set_seed(self) -> None:
+        seed = self.config[str(self.subcommand)].get("seed_everything")
+        require(seed is None or 0 <= seed <= MAX_SEED, "seed_everything", seed, f"from 0 to {MAX_SEED}")
+        super()._set_seed()
+
     def _parse_ckpt_path(self) -> None:
         path = self.config[str(self.config.subcommand)].ckpt_path if self.config.get("subcommand") else None
         if path is None and self.config.get("subcommand") == "test":
@@ -103,7 +111,7 @@ class ToyCLI(LightningCLI):
         self._return_to_the_run()
         config = self.config.get(str(self.subcommand))
         refuse_nulls(config)
-        refuse_unmade(config)
+        refuse_unmade(config, str(self.subcommand))
         with in_a_sentence():
             super().instantiate_classes()
 
@@ -132,7 +140,7 @@ class ToyCLI(LightningCLI):
                 require(old[key] == new[key], key, new[key], f"{old[key]}, as in the run of the checkpoint")
 
     def _run_subcommand(self, subcommand: str) -> None:
-        if subcommand == "fit":
+        with in_a_sentence():
             refuse_unusable(self.trainer, self.model, self.datamodule)
         with own_folder(self.trainer, is_new=subcommand != "test"), in_a_sentence():
             super()._run_subcommand(subcommand)

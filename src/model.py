@@ -17,6 +17,7 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 
 from src.errors import require
+from src.memory import STATE_COPIES, require_memory
 from src.objective import Autograd, ReLUOutput
 from src.starts.start import Start, seeds_of
 from src.training.divergence import OnDivergence
@@ -24,6 +25,7 @@ from src.training.optimizers import adamw
 from src.training.stack import Stack
 
 BYTES = 4  # of a number
+HIDDEN_VECTORS = 2 * 1024  # of the examples that are looked at together, and what flows back to them
 
 
 class ToyModel(Stack):
@@ -62,6 +64,7 @@ class ToyModel(Stack):
     ) -> None:
         require(bool(n_features) and n_features >= 1, "model.n_features", n_features, "at least 1")
         require(n_hidden >= 1, "model.n_hidden", n_hidden, "at least 1")
+        require_memory("model.n_hidden", n_hidden, BYTES * (STATE_COPIES * n_features + HIDDEN_VECTORS))
         require(init_std is None or init_std > 0, "model.init_std", init_std, "positive, or null for Xavier's")
         start = Start() if start is None else start
         chosen = seeds_of(start, n_instances, first_seed, seeds, BYTES * n_features * (n_hidden + 1))

@@ -66,6 +66,11 @@ def test_examples_that_do_not_fit_into_memory_are_refused_with_what_fits(
     )
 
 
+def test_a_hidden_space_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"model\.n_hidden is 100000000; it must be at most \d+, as many as fit"):
+        ReLUOutputModel(6, n_hidden=100_000_000)
+
+
 def test_a_batch_that_does_not_fit_is_named_and_nothing_is_left(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

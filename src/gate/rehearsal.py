@@ -10,6 +10,7 @@ from lightning.pytorch.callbacks import (
     BatchSizeFinder,
     GradientAccumulationScheduler,
     LearningRateFinder,
+    ModelCheckpoint,
     ModelPruning,
     StochasticWeightAveraging,
     ThroughputMonitor,
@@ -32,16 +33,16 @@ LOGGED = ("val_loss", "val_loss_error")
 WRITERS: dict[str, Any] = {"max_queue": int, "flush_secs": int | float, "filename_suffix": str}  # TensorBoard's
 
 
-def refuse_unmade(config: Any) -> None:
+def refuse_unmade(config: Any, subcommand: str = "fit") -> None:
     """Raise a `ConfigError` at what cannot be made, or not be used once it is made: before anything is."""
     profiler = config.trainer.profiler
     is_xla = "xla" in str(getattr(profiler, "class_path", profiler)).lower()
     require(
         not is_xla or find_spec("torch_xla") is not None, "trainer.profiler", "xla", "another: no torch_xla is there"
     )
-    kind = class_at(config.data.class_path)
-    says = kind.train_dataloader is not LightningDataModule.train_dataloader
-    require(says, "data", kind.__name__, "a class with a train_dataloader, and n_features")
+    kind = class_at(config.data.class_path)  # or a function that makes one
+    says = getattr(kind, "train_dataloader", None) is not LightningDataModule.train_dataloader
+    require(says or subcommand != "fit", "data", kind.__name__, "a class with a train_dataloader, and n_features")
 
 
 def refuse_unusable(trainer: Trainer, model: ToyModel, datamodule: LightningDataModule | None) -> None:
@@ -58,6 +59,7 @@ def refuse_unusable(trainer: Trainer, model: ToyModel, datamodule: LightningData
     if isinstance(datamodule, SparseFeatures):
         datamodule.refuse_stack(model.n_instances)
     if type(model).feature_losses is ToyModel.feature_losses:
+        model.trainer = trainer  # as it will be: a model may ask it for the step
         try:
             model(torch.zeros(1, model.n_features))
         except NotImplementedError as error:
@@ -72,7 +74,17 @@ def _refuse_callbacks(trainer: Trainer, model: ToyModel) -> None:
     for callback in callbacks:
         kind, watched = type(callback).__name__, getattr(callback, "monitor", None)
         is_fit = not isinstance(callback, OTHER_WAYS)
-        require(is_fit, "trainer.callbacks", kind, "callbacks that leave training as it is")
+        require(is_fit, "trainer.callbacks", kind, "callbacks that leave training, and how it is logged, as they are")
         is_logged = watched in (None, *LOGGED) or not getattr(callback, "strict", True)
+        if isinstance(callback, ModelCheckpoint):
+            _refuse_filename(callback)
         may_be_logged = is_logged or not rooms <= {"src", "callbacks", "lightning"}
         require(may_be_logged, f"{kind}.monitor", repr(watched), f"{' or '.join(LOGGED)}, which validation logs")
+
+
+def _refuse_filename(callback: ModelCheckpoint) -> None:
+    try:
+        callback.format_checkpoint_name({})
+    except (ValueError, LookupError) as error:
+        wanted = f"a format of names and metrics: {error}"
+        raise ConfigError(f"ModelCheckpoint.filename is {callback.filename!r}; it must be {wanted}.") from None

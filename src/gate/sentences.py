@@ -1,6 +1,7 @@
 """What torch, Lightning and the parser raise or warn of at a setting, as one sentence."""
 
 import contextlib
+import re
 import sysconfig
 import warnings
 from collections.abc import Iterator
@@ -21,7 +22,8 @@ LIBRARIES = (sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), syscon
 CALLERS = ("__main__", "src.cli", "src.gate.sentences", "src.sweep.cells")  # they only pass settings on
 MADE_FROM_SETTINGS = (Callback, Logger, Strategy, Trainer, Optimizer, LRScheduler)
 Made = TypeVar("Made")
-_MISTAKES: list[Exception] = []  # of constructors, which the parser folds into a text
+WORKER = r"Caught \w+ in DataLoader worker process"  # how torch raises here what was raised in another process
+_MISTAKES: list[tuple[type, Exception]] = []  # of constructors, which the parser folds into a text
 _HELD: list[tuple[Any, ...]] = []
 
 
@@ -29,7 +31,8 @@ _HELD: list[tuple[Any, ...]] = []
 def in_a_sentence() -> Iterator[None]:
     """What a library raises at a setting becomes a `ConfigError`.
 
-    An error in this project's code or in a user's, deeper than the calls that pass settings on, is left as it is.
+    An error in this project's code or in a user's, deeper than the calls that pass settings on, is left as it is; but
+    for a `ValueError` of a user's constructor, which is how one refuses its settings.
     """
     _MISTAKES.clear()
     try:
@@ -39,8 +42,10 @@ def in_a_sentence() -> Iterator[None]:
     except Exception as error:
         if ConfigError.latest is not None and str(ConfigError.latest) in str(error):  # as the parser folds it
             raise ConfigError.latest from None
-        for mistake in _MISTAKES:
+        for kind, mistake in _MISTAKES:
             if str(mistake) in str(error) and not _is_a_librarys(mistake):
+                if isinstance(mistake, ValueError) and _raised_by(mistake) == "__init__":
+                    raise ConfigError(f"{kind.__name__} refuses its settings: {mistake}"[:LONGEST]) from mistake
                 raise mistake from None
         if isinstance(error, MisconfigurationException) or _is_a_librarys(error):
             raise ConfigError(_sentence(error)) from error
@@ -52,15 +57,22 @@ def made(class_type: type[Made], *arguments: Any, **settings: Any) -> Made:
     try:
         return class_type(*arguments, **settings)
     except Exception as error:
-        _MISTAKES.append(error)
+        _MISTAKES.append((class_type, error))
         raise
 
 
 def _is_a_librarys(error: Exception) -> bool:
     """Whether no code of ours or of the user's but the callers' was at work where the error was raised."""
+    if re.match(WORKER, str(error)):
+        return False
     frames = [frame for frame, _ in walk_tb(error.__traceback__)]
     own = [frame for frame in frames if not frame.f_code.co_filename.startswith(LIBRARIES)]
     return own[-1].f_globals.get("__name__") in CALLERS
+
+
+def _raised_by(error: Exception) -> str:
+    """The name of the function that raised it."""
+    return [frame for frame, _ in walk_tb(error.__traceback__)][-1].f_code.co_name
 
 
 def _sentence(error: Exception) -> str:

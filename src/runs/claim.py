@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from src.runs.lock import LOCK, claim
 
 UNTRAINED, EVENTS = (CONFIG, "hparams.yaml", LOCK), "events.out.tfevents"  # what is there before the first step
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)  # no fault of a setting
+OTHER = "one in which no other run is at work: give this run another save_dir, or trainer.default_root_dir"
 NO_PLACE = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP)  # of one, whenever it shows
 
 
@@ -28,11 +30,12 @@ def own_folder(trainer: Trainer, is_new: bool = True) -> Iterator[None]:
     Raises:
         ConfigError: if it cannot be made or written to, or another run holds it.
     """
+    beside = _beside(trainer)
     folder, made, is_numbered = _make(trainer)
     before = _files(trainer, folder)
     with contextlib.ExitStack() as stack:
         if is_new and not is_numbered:
-            stack.enter_context(claim(folder, "the run folder", "one in which no other run is at work"))
+            stack.enter_context(claim(folder, "the run folder", OTHER))
         try:
             yield
         except (ConfigError, OSError) as error:
@@ -43,7 +46,9 @@ def own_folder(trainer: Trainer, is_new: bool = True) -> Iterator[None]:
                 and (error.errno in NO_PLACE or (not has_begun and error.errno not in FULL))
             )
             if isinstance(error, ConfigError) or is_bad_place or not has_begun:
-                _clear(_files(trainer, folder) - before, made)
+                _clear(_below(_files(trainer, folder) - before), made)
+                for other, missing in beside:
+                    _clear(set(other.rglob("*")), missing)
             if isinstance(error, OSError) and is_bad_place:
                 raise ConfigError(f"{storage_sentence(error)}; it must be a place that can be written to.") from None
             raise
@@ -57,15 +62,18 @@ def _make(trainer: Trainer) -> tuple[Path, list[Path], bool]:
         folder, missing = Path(), list[Path]()
         try:
             folder = Path(trainer.log_dir or trainer.default_root_dir)
-            missing = [path for path in (folder, *folder.parents) if not path.exists()]
+            missing = _missing(folder)
             folder.mkdir(parents=True, exist_ok=not is_numbered)
             tempfile.TemporaryFile(dir=folder).close()
             return folder, missing, is_numbered
         except FileExistsError as error:
-            if not is_numbered or folder.parent.is_file():
-                raise _refusal(folder, error) from None
-            assert isinstance(logger, TensorBoardLogger | CSVLogger)
-            logger._version = None  # another run was faster: the next number
+            if is_numbered and not folder.parent.is_file():
+                assert isinstance(logger, TensorBoardLogger | CSVLogger)
+                logger._version = None  # another run was faster: the next number, if that is another folder
+                if os.path.normpath(str(trainer.log_dir)) != os.path.normpath(folder):
+                    continue
+            _remove_empty(missing)
+            raise _refusal(folder, error) from None
         except (OSError, ValueError) as error:
             _remove_empty(missing)
             if isinstance(error, OSError) and error.errno in FULL:
@@ -78,9 +86,25 @@ def _refusal(folder: Path, error: OSError | ValueError) -> ConfigError:
     return ConfigError(f"the run folder is {str(folder)!r}; it must be one that can be made and written to: {reason}.")
 
 
+def _missing(folder: Path) -> list[Path]:
+    """The folder and those above it that are not there."""
+    return [path for path in (folder, *folder.parents) if not path.exists()]
+
+
 def _files(trainer: Trainer, folder: Path) -> set[Path]:
     """What is in the folder; of one that is not the run's alone, such as the working directory, not what is below."""
     return set(folder.rglob("*") if isinstance(trainer.logger, TensorBoardLogger | CSVLogger) else folder.glob("*"))
+
+
+def _below(new: set[Path]) -> set[Path]:
+    return new.union(*(path.rglob("*") for path in new))
+
+
+def _beside(trainer: Trainer) -> list[tuple[Path, list[Path]]]:
+    """The folders of further loggers that are not there yet, each with what is missing above it."""
+    others = [logger for logger in trainer.loggers[1:] if isinstance(logger, TensorBoardLogger | CSVLogger)]
+    folders = [Path(logger.log_dir) for logger in others]
+    return [(folder, _missing(folder)) for folder in folders if not folder.exists()]
 
 
 def _clear(new: set[Path], made: list[Path]) -> None:

@@ -29,7 +29,7 @@ The folder of a sweep holds a run folder for each cell and shard, and
 
 rates.csv, .png, .svg     shares of geometries with intervals, one row a cell and geometry
 polygons.png, .svg        what all instances ended in, of up to 16
-<cell>/<shard>/finished   an empty file: the run came to its end
+<cell>/<shard>/finished   the run came to its end; what it holds is how long its census then was
 agreement.csv             how often a seed has the same geometry in two cells
 regimes.csv, .png, .svg   over the sizes of a finite training set: what each instance stores, and its losses
 """
@@ -75,7 +75,8 @@ class FolderGoneError(OSError):
     """The run folder was removed, or replaced by another, while the run wrote to it."""
 
 
-_OPEN: "weakref.WeakKeyDictionary[Trainer, int]" = weakref.WeakKeyDictionary()  # a run folder that stays open is known
+# Of each trainer its run folder, as a file that stays open and so is known, and what closes it.
+_OPEN: "weakref.WeakKeyDictionary[Trainer, tuple[int, weakref.finalize[Any, Any]]]" = weakref.WeakKeyDictionary()
 
 
 def run_folder(trainer: Trainer) -> Path:
@@ -87,11 +88,18 @@ def run_folder(trainer: Trainer) -> Path:
     folder = Path(trainer.log_dir or trainer.default_root_dir)
     if trainer not in _OPEN:
         folder.mkdir(parents=True, exist_ok=True)
-        _OPEN[trainer] = os.open(folder, os.O_RDONLY)
-        weakref.finalize(trainer, os.close, _OPEN[trainer])
-    if not (folder.is_dir() and os.path.samestat(folder.stat(), os.fstat(_OPEN[trainer]))):
+        file = os.open(folder, os.O_RDONLY)
+        _OPEN[trainer] = file, weakref.finalize(trainer, os.close, file)
+    if not (folder.is_dir() and os.path.samestat(folder.stat(), os.fstat(_OPEN[trainer][0]))):
         raise FolderGoneError(errno.ENOENT, "the run folder was removed while the run wrote to it", str(folder))
     return folder
+
+
+def forget_folder(trainer: Trainer) -> None:
+    """A new run of this trainer begins, which may have another folder."""
+    if trainer in _OPEN:
+        _, close = _OPEN.pop(trainer)
+        close()
 
 
 def make_folder(out: Path) -> None:

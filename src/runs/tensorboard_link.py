@@ -27,6 +27,8 @@ def where_to_look(trainer: Trainer) -> list[Text]:
     if charts.folder is not None:
         (logger, *_) = (logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger))
         logdir = Path(os.path.expandvars(logger.save_dir)).expanduser()  # as Lightning does for the run folder
+        if not charts.folder.is_relative_to(logdir):  # the logger's name is the path of another place
+            logdir = charts.folder.parent
         lines.append(Text.assemble("see it in TensorBoard:  ", (command(logdir), "bold")))
         lines.append(Text(f"and open there:  {link(logdir, charts.folder, charts.tags)}"))
     elif charts.loggers:

@@ -25,7 +25,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from src.commands import ENDINGS, exit_with, quiet, status_after
 from src.errors import Arguments, require
 from src.results.rates import counted
-from src.runs.folder import FINISHED, make_folder
+from src.runs.folder import make_folder
 from src.runs.lock import claim
 from src.stopping import Stopped, stoppable
 from src.sweep.cells import Cell, cells_of, parse_grid
@@ -47,7 +47,7 @@ def sweep(out: Path, cells: Sequence[Cell], n_jobs: int, engine: Engine) -> int:
         for cell, status in ended:
             bar.update(task, advance=1, description=f"last: {cell.name}")
             if status == 0 and cell.has_census:
-                (cell.folder / FINISHED).touch()
+                cell.finish()
                 merge(out, cells)
             else:
                 reason = _last_line(cell) if status != 0 else "it left no census; has it callbacks.census.Census?"

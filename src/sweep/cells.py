@@ -22,8 +22,12 @@ from src.runs.folder import CENSUS, CHECKPOINT, FINISHED, flat_settings, read_ro
 from src.runs.moved import SINCE, as_today, that_train
 
 LONGEST_NAME = 100  # characters of a folder
-# What says only where a run begins and where it goes.
-PLACE = {"ckpt_path", *(f"trainer.logger.init_args.{name}" for name in ("save_dir", "name", "version"))}
+# What says only where a run begins and where it goes, and how one that diverged goes on.
+PLACE = {
+    "ckpt_path",
+    "model.init_args.on_divergence",
+    *(f"trainer.logger.init_args.{name}" for name in ("save_dir", "name", "version")),
+}
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,14 @@ class Cell:
 
     @property
     def is_finished(self) -> bool:
-        return (self.folder / FINISHED).is_file() and (self.folder / CENSUS).is_file()
+        """Whether the run came to its end, and its census is as long as it was then."""
+        finished, census = self.folder / FINISHED, self.folder / CENSUS
+        if not (finished.is_file() and census.is_file()):
+            return False
+        return finished.read_text() in ("", str(census.stat().st_size))  # earlier sweeps left it empty
+
+    def finish(self) -> None:
+        (self.folder / FINISHED).write_text(str((self.folder / CENSUS).stat().st_size))
 
     @property
     def has_census(self) -> bool:

@@ -158,6 +158,7 @@ def test_a_second_run_in_a_named_folder_is_refused_while_the_first_is_at_work(tm
     first.communicate()
     assert second.returncode == 2
     folder = tmp_path / "hexagon/mine"
-    assert second.stderr == f"error: the run folder is {folder}; it must be one in which no other run is at work.\n"
+    other = "one in which no other run is at work: give this run another save_dir, or trainer.default_root_dir"
+    assert second.stderr == f"error: the run folder is {folder}; it must be {other}.\n"
     assert (folder / CHECKPOINT).is_file()
     assert finish(tmp_path, named, "--trainer.max_steps=60").returncode == 0

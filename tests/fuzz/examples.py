@@ -49,6 +49,7 @@ MODELS = [
     "fit --data=src.data.SparsePopulation --data.tolerance=1e-300",
     "fit --data.validation_size=1000000000000 --data.n_features=20",
     "fit --model.n_instances=1000000000000",
+    "fit --model.n_hidden=100000000",
 ]
 OPTIMIZERS = [
     "fit --model.optimizer=-1",
@@ -126,6 +127,8 @@ TRAINERS = [
     "fit --trainer.overfit_batches=null",
     "fit --trainer.detect_anomaly=null",
     "fit --seed_everything=-1",
+    "fit --seed_everything=99999999999999",
+    "validate --trainer.devices=2",
 ]
 LOGGERS = [
     *(f"{LOGGER}{name}Logger" for name in ("Comet", "Lit", "MLFlow", "Neptune", "Wandb", "Dummy")),
@@ -139,6 +142,8 @@ LOGGERS = [
     f"{TENSORBOARD}runs --trainer.logger.flush_secs=[]",
     f"{TENSORBOARD}runs --trainer.logger.flush_secs=null",
     f"{TENSORBOARD}runs --trainer.logger.max_queue=[]",
+    f"{TENSORBOARD}runs --trainer.logger.sub_dir=..",
+    f"{TENSORBOARD}runs --trainer.logger.sub_dir=/dev",
 ]
 CALLBACKS = [
     "fit --trainer.callbacks+=callbacks.recorder.Recorder",
@@ -156,6 +161,7 @@ CALLBACKS = [
     f"{CALLBACK}LearningRateFinder --trainer.callbacks.mode=null",
     f"{CALLBACK}ModelCheckpoint --trainer.callbacks.filename=a\0b",
     f"{CALLBACK}ModelCheckpoint --trainer.callbacks.filename=/dev/null/x",
+    f"{CALLBACK}ModelCheckpoint --trainer.callbacks.filename={{nope}}{{",
     f"{CALLBACK}ModelPruning --trainer.callbacks.pruning_fn=l1_unstructured",
     f"{CALLBACK}RichProgressBar --trainer.callbacks.refresh_rate=null",
     f"{CALLBACK}RichProgressBar --trainer.callbacks.console_kwargs={{a: 1}}",
@@ -169,6 +175,10 @@ CALLBACKS = [
 OTHERS = [
     "test --ckpt_path={checkpoint} --trainer.callbacks+=callbacks.basin_map.BasinMap",
     "test --ckpt_path={checkpoint} --trainer.callbacks+=lightning.pytorch.callbacks.ThroughputMonitor",
+    "test --ckpt_path={checkpoint} --trainer.logger.max_queue=[]",
+    "validate --trainer.logger.flush_secs=abc",
+    "predictions theory --out=a\0b",
+    "predictions phases --n_features=6 --low=0.9999999 --high=1 --points=2",
     "fit --weights_only=3",
     "sweep --grid=model.n_hidden=[1,2] --trainer.logger=lightning.pytorch.loggers.logger.DummyLogger",
 ]

@@ -8,11 +8,13 @@ import pytest
 from src.errors import ConfigError
 from src.gate.nulls import refuse_nulls
 from src.gate.sentences import in_a_sentence, release_warnings, warnings_held
-from tests.running import run_cli
+from tests.running import run_cli, slow
 
 BROKEN = """
 import torch
 from lightning import Callback
+from torch.utils.data import DataLoader
+from src.data import SparseFeatures
 from src.model import ReLUOutputModel
 
 
@@ -22,9 +24,30 @@ class InTheConstructor(ReLUOutputModel):
         self.scale = torch.ones(2) @ torch.ones(3)
 
 
+class Refusing(ReLUOutputModel):
+    def __init__(self, slope: float = 2.0, **arguments):
+        super().__init__(**arguments)
+        if slope > 1:
+            raise ValueError("slope must be at most 1")
+
+
 class InAHook(ReLUOutputModel):
     def activate(self, z):
         return z + torch.ones(7, 7, 7, 7, 7)
+
+
+class AsksForTheStep(ReLUOutputModel):
+    def activate(self, z):
+        return torch.relu(z) * (1 + 0 * self.trainer.global_step)
+
+
+class InAWorker(SparseFeatures):
+    def train_dataloader(self):
+        return DataLoader(range(99), num_workers=1, collate_fn=lambda found: {}["mine"])
+
+
+def made(n_features: int = 6) -> SparseFeatures:
+    return SparseFeatures(n_features)
 
 
 class InACallback(Callback):
@@ -52,6 +75,25 @@ def test_a_mistake_in_a_users_model_is_a_traceback_and_nothing_is_left(kind: str
 def test_a_mistake_in_a_users_callback_is_a_traceback(broken: str, tmp_path: Path) -> None:
     with pytest.raises(KeyError, match="mine"):
         run_cli(tmp_path / "runs", f"--trainer.callbacks+={broken}.InACallback")
+
+
+def test_a_users_constructor_refuses_in_a_sentence(
+    broken: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_cli(tmp_path / "runs", f"--model={broken}.Refusing") == 2
+    assert capsys.readouterr().err == "error: Refusing refuses its settings: slope must be at most 1\n"
+    assert run_cli(tmp_path / "runs", f"--model={broken}.Refusing", "--model.slope=1", max_steps=60) == 0
+
+
+@pytest.mark.slow
+def test_a_mistake_in_a_worker_process_is_a_traceback_too(broken: str, tmp_path: Path) -> None:
+    with pytest.raises(KeyError, match="mine"):
+        run_cli(tmp_path / "runs", f"--data={broken}.InAWorker")
+
+
+@pytest.mark.parametrize("argument", ["--model={}.AsksForTheStep", slow("--data={}.made")])
+def test_what_a_user_may_write_passes_the_gate(argument: str, broken: str, tmp_path: Path) -> None:
+    assert run_cli(tmp_path / "runs", argument.format(broken), max_steps=60) == 0
 
 
 def test_a_librarys_error_names_who_refuses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -84,8 +84,9 @@ def test_a_refused_grid_is_a_config_error() -> None:
 def test_a_cell_of_which_some_models_diverge_is_no_failed_cell(tmp_path: Path) -> None:
     """Those that do are frozen, and counted."""
     sgd = (f"--config={ROOT}/configs/optimizers/sgd.yaml", "--model.optimizer.init_args.lr=10", "--model.first_seed=0")
-    freeze = (*sgd, "--model.init_std=1.5", "--model.on_divergence=freeze", "--data.n_features=6")
-    assert run(tmp_path, *freeze, "--grid=data.seed=[0]") == 0
+    diverging = (*sgd, "--model.init_std=1.5", "--data.n_features=6", "--grid=data.seed=[0]")
+    assert run(tmp_path, *diverging) == 1
+    assert run(tmp_path, *diverging, "--model.on_divergence=freeze") == 0  # in the same folder
     counts = {row["geometry"]: int(row["count"]) for row in read_rows(tmp_path / RATES)}
     assert counts["diverged"] == 2
     assert sum(counts.values()) == 5

@@ -1,9 +1,10 @@
 """A sweep runs what is missing, reports what it found, and refuses what cannot be."""
 
 import json
+import os
 import signal
 from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,12 +61,13 @@ def test_cells_agree_as_often_as_a_seed_has_the_same_geometry_from_the_same_star
     assert pairs == [("a", "c", 3), ("b", "d", 3)]
 
 
-def test_a_finished_cell_is_skipped_and_a_missing_one_run(finished: Path) -> None:
+@pytest.mark.parametrize("damage", [Path.unlink, lambda census: os.truncate(census, 300)], ids=["gone", "cut off"])
+def test_a_finished_cell_is_skipped_and_a_missing_one_run(damage: Callable[[Path], None], finished: Path) -> None:
     table = (finished / RATES).read_text()
     again = Engine()
     assert run(finished, *GRID, engine=again) == 0
     assert again.ran == []
-    (finished / NAMES[1] / "all" / CENSUS).unlink()
+    damage(finished / NAMES[1] / "all" / CENSUS)
     again = Engine()
     assert run(finished, *GRID, engine=again) == 0
     assert again.ran == [f"{NAMES[1]}/all"]
