@@ -1,7 +1,9 @@
 """Keep the latest state on disk, so that a run can be stopped or killed at any time and resumed to the same bits."""
 
+import math
 import signal
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from rich.console import Console
 from src.errors import require
 from src.runs.checkpoints import WholeFiles, keep_previous
 from src.runs.folder import CHECKPOINT, FolderGoneError, run_folder
-from src.stopping import STOPPING, Stopped
+from src.stopping import AT_ONCE, STOPPING, Stopped
 
 STOPS = (KeyboardInterrupt, SIGTERMException, Stopped)
 
@@ -25,7 +27,7 @@ class LastCheckpoint(Checkpoint):
 
     The file is replaced whole, and the one before is kept as `previous.ckpt`: a kill while saving, or a full disk,
     leaves a good one. Ctrl-C, SIGTERM and SIGHUP finish the block, save, and stop; a second Ctrl-C stops at once, with
-    the file as it was last saved.
+    the file as it was last saved. Signals within `AT_ONCE` of the first are the same one.
 
     Args:
         every_n_steps: optimizer steps between saves.
@@ -35,7 +37,8 @@ class LastCheckpoint(Checkpoint):
         require(every_n_steps >= 1, "LastCheckpoint.every_n_steps", every_n_steps, "at least 1")
         self.every_n_steps = every_n_steps
         self._saved_step = 0
-        self._asked: int | None = None  # the signal that asked to stop
+        self._asked: int | None = None  # the signal that asked to stop, and
+        self._asked_at = -math.inf  # when
         self._handlers: dict[int, Any] = {}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -65,6 +68,8 @@ class LastCheckpoint(Checkpoint):
             self._save(trainer)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        if self._handlers:  # the twin of the signal that asked may still come
+            time.sleep(max(0.0, self._asked_at + AT_ONCE - time.monotonic()))
         self._restore_handlers()
         if isinstance(exception, (*STOPS, OSError)) and self._saved_step > 0:
             with suppress(OSError):  # the terminal may be what has gone
@@ -92,8 +97,11 @@ class LastCheckpoint(Checkpoint):
         return Path(trainer.log_dir or trainer.default_root_dir) / CHECKPOINT
 
     def _ask_to_stop(self, signum: int, frame: Any) -> None:
-        self._asked = signum
-        self._restore_handlers()
+        if self._asked is None:
+            self._asked, self._asked_at = signum, time.monotonic()
+        elif time.monotonic() - self._asked_at > AT_ONCE:
+            self._restore_handlers()
+            signal.raise_signal(signum)
 
     def _restore_handlers(self) -> None:
         for number, handler in self._handlers.items():

@@ -15,7 +15,7 @@ if __name__ == "__main__":
 
 from rich.console import Console
 
-from src.commands import ENDINGS, exit_with, status_after
+from src.commands import ENDINGS, exit_with, quiet, status_after
 from src.distributions.supports import MAX_FEATURES
 from src.errors import Arguments, require
 from src.predictions.formulas import theory
@@ -52,6 +52,7 @@ def _parse(args: Sequence[str] | None) -> argparse.Namespace:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run a command; return its exit status: see `src.commands.status_after`."""
+    quiet()
     console = Console()
     try:
         options = _parse(args)

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from src.errors import require
 from src.figures.elements import write_figure
 from src.figures.theory import phase_figure
 from src.predictions.formulas import plain_table
@@ -31,6 +32,8 @@ def phases(out: Path, console: Console, n_features: int, low: float, high: float
     with bar:
         task = bar.add_task("", total=len(STARTS) * len(grid))
         branches = follow(n_features, grid, lambda n_done: bar.advance(task, n_done))
+    allowed = f"another: from it to --high, {high}, no stationary point was found"
+    require(bool(branches), "--low", low, allowed)
     changes = list(crossings(branches, n_features, grid))
     rows = [
         {

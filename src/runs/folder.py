@@ -112,6 +112,8 @@ def make_folder(out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"--out is {out}; it must be a folder that can be made: {error.strerror}.") from None
+    except ValueError as error:  # no path at all: a null byte is in it
+        raise ConfigError(f"--out is {str(out)!r}; it must be a folder that can be made: {error}.") from None
 
 
 def run_of_checkpoint(checkpoint: Path) -> Path | None:

@@ -1,6 +1,7 @@
 """A folder for one process at a time: the system drops its lock when the process ends, however it ends."""
 
 import errno
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,9 +28,7 @@ def claim(folder: Path, field: str, allowed: str) -> Iterator[None]:
     """
     lock = FileLock(folder / LOCK, blocking=False, fallback_to_soft=False)  # a soft one outlives a killed process
     try:
-        lock.acquire()
-    except Timeout:
-        require(False, field, folder, allowed)
+        _acquire(lock, folder, field, allowed)
     except OSError as error:
         if error.errno not in HAS_NO_LOCKS:
             written = f"a folder that can be written to: {error.strerror}"
@@ -42,3 +41,11 @@ def claim(folder: Path, field: str, allowed: str) -> Iterator[None]:
             with suppress(OSError):
                 (folder / LOCK).unlink()
             lock.release()
+
+
+def _acquire(lock: FileLock, folder: Path, field: str, allowed: str) -> None:
+    try:
+        lock.acquire()
+    except Timeout:
+        tempfile.TemporaryFile(dir=folder).close()  # where no file can be made, as in /proc, that is what is wrong
+        require(False, field, folder, allowed)

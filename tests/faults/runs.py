@@ -1,5 +1,7 @@
 """Runs as processes of their own, to which something happens."""
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -15,6 +17,7 @@ LAST = "{class_path: callbacks.last_checkpoint.LastCheckpoint, init_args: {every
 CENSUS = "{class_path: callbacks.census.Census}"
 TRAJECTORY = "{class_path: callbacks.trajectory.Trajectory}"
 OFTEN = f"--trainer.callbacks=[{TRAJECTORY}, {CENSUS}, {LAST}]"  # saves after every block
+RARELY = OFTEN.replace("every_n_steps: 50", "every_n_steps: 100000000")  # saves after the last step
 
 
 def command(folder: Path, *arguments: str) -> list[str]:
@@ -35,6 +38,16 @@ def wait_for(there: Callable[[], bool], run: subprocess.Popen[str]) -> None:
     """Until it is so, or the run has ended."""
     while not there() and run.poll() is None:
         time.sleep(0.0005)
+
+
+def is_held(there: Callable[[], bool], run: subprocess.Popen[str]) -> bool:
+    """Stop the run where it is so; where it no longer was, let it go on."""
+    run.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, run.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+    if there():
+        return True
+    run.send_signal(signal.SIGCONT)
+    return False
 
 
 def wait_for_checkpoint(folder: Path, run: subprocess.Popen[str]) -> Path:

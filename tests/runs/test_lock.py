@@ -98,6 +98,12 @@ def test_a_folder_that_cannot_be_written_to_is_refused_in_a_sentence(tmp_path: P
     assert said.startswith(f"--out is {tmp_path / 'file'}; it must be a folder that can be written to: ")
 
 
+def test_a_folder_in_which_no_file_can_be_made_is_not_said_to_be_held() -> None:
+    said = refusal(Path("/proc"))
+    assert said is not None
+    assert said.startswith("--out is /proc; it must be a folder that can be written to: ")
+
+
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK])
 def test_a_file_system_without_locks_is_used_without(
     number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -225,6 +225,7 @@ def test_a_cell_without_a_census_is_a_failure(tmp_path: Path, capsys: pytest.Cap
         slow(["--grid=config=[no.yaml]"], "no.yaml"),
         slow([f"--grid=config=[{TWICE}]"], "whose values differ in name."),
         slow(["--grid=data.n_features=[4]", "--out=/dev/null/x"], "--out is /dev/null/x; it must be a folder that can"),
+        slow(["--grid=data.n_features=[4]", "--out=a\0b"], r"--out is 'a\x00b'; it must be a folder that can be made"),
         slow(["--grid=trainer.max_steps=[0]"], "trainer.max_steps is 0; it must be at least 1."),
         slow(["--grid=model.optimizer=[torch.optim.LBFGS]"], "model.optimizer"),
         slow(["--shards=2", "--trainer.logger=false"], "trainer.logger is False"),

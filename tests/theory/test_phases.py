@@ -1,6 +1,8 @@
 """Stationary points followed in p, where the best of them changes, and the command that shows it."""
 
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,7 +25,7 @@ from src.theory.candidates import candidates, describe
 from src.theory.crossings import crossings
 from src.theory.spectra import MINIMUM
 from src.theory.stationary import search, unflatten
-from tests.running import slow
+from tests.running import ROOT, slow
 
 GRID = probabilities(0.05, 0.3, 2)
 
@@ -145,6 +147,27 @@ def test_the_theory_command_writes_its_tables_and_its_picture(
 
 
 @pytest.mark.slow
+def test_nobody_has_to_read_what_the_command_prints(tmp_path: Path) -> None:
+    """As with `| true`."""
+    line = [sys.executable, "-m", "src.predictions", "theory", f"--out={tmp_path}"]
+    with subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        assert run.stderr is not None
+        run.stdout.close()
+        assert run.stderr.read() == ""
+    assert run.returncode == 0
+    assert (tmp_path / LOSS_CHANGE_PICTURE).is_file()
+
+
+@pytest.mark.slow
+def test_where_no_stationary_point_is_found_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = f"phases --n_features 6 --low 0.9999999 --high 1 --points 2 --out {tmp_path}".split()
+    assert predictions.main(arguments) == 2
+    sentence = "--low is 0.9999999; it must be another: from it to --high, 1.0, no stationary point was found."
+    assert capsys.readouterr().err == f"error: {sentence}\n"
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("n_features", [3, 5])
 def test_the_phases_command_writes_its_tables_and_its_picture(
     n_features: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -175,6 +198,7 @@ def test_the_phases_command_writes_its_tables_and_its_picture(
             ["theory", "--out", "/dev/null/x"],
             "--out is /dev/null/x; it must be a folder that can be made: Not a directory.",
         ),
+        (["theory", "--out", "a\0b"], r"--out is 'a\x00b'; it must be a folder that can be made: embedded null byte."),
         (["phases", "--n_features", "six"], "argument --n_features: invalid int value: 'six'"),
     ],
 )
