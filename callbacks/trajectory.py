@@ -8,6 +8,7 @@ from lightning import LightningModule, Trainer
 from torch import Tensor
 
 from callbacks.recorder import Recorder
+from src.errors import require
 from src.model import ToyModel
 from src.runs.folder import run_folder, write_trajectory
 
@@ -84,5 +85,7 @@ class Trajectory(Recorder):
         return self.tensors()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        is_whole = not state or ("steps" in state and all(isinstance(own, Tensor) for own in state.values()))
+        require(is_whole, "what the checkpoint has recorded", ", ".join(map(str, state)), "tensors, with steps")
         self._kept = {name: records for name, records in state.items() if name != "instances"}
         self._n_kept = self._n_written = len(state["steps"]) if state else 0

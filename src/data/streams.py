@@ -84,7 +84,7 @@ class Stream:
         count, own = len(state["generators"]), len(self.generators)
         require(count == own, "the number of data streams in the checkpoint", count, f"{own}, as configured")
         kinds = {True: "shared", False: "independent"}
-        wanted = f"{kinds[state['shared']]}, as in the checkpoint"
+        wanted = f"{kinds.get(state['shared'])}, as in the checkpoint"
         require(state["shared"] == self.shared, "data.stream", kinds[self.shared], wanted)
         self.step = state["step"]
         for generator, saved in zip(self.generators, state["generators"], strict=True):

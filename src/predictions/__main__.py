@@ -20,7 +20,7 @@ from src.distributions.supports import MAX_FEATURES
 from src.errors import Arguments, require
 from src.predictions.formulas import theory
 from src.predictions.phases import phases
-from src.runs.folder import make_folder
+from src.runs.folder import new_folder
 
 waiting.end()
 LOWEST = 1e-6  # p below which losses, which are proportional to it, say nothing new
@@ -56,11 +56,11 @@ def main(args: Sequence[str] | None = None) -> int:
     console = Console()
     try:
         options = _parse(args)
-        make_folder(options.out)
-        if options.command == "theory":
-            theory(options.out, console)
-        else:
-            phases(options.out, console, options.n_features, options.low, options.high, options.points)
+        with new_folder(options.out):
+            if options.command == "theory":
+                theory(options.out, console)
+            else:
+                phases(options.out, console, options.n_features, options.low, options.high, options.points)
     except ENDINGS as error:
         return status_after(error)
     return 0

@@ -3,6 +3,7 @@
 import io
 import os
 import pickle
+import re
 import shutil
 import zipfile
 from collections.abc import Set
@@ -11,11 +12,37 @@ from typing import Any
 
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
+from torch import Tensor
 
 from src.errors import ConfigError, require
 from src.runs.folder import PREVIOUS, write_whole
 
-SAVED = {"state_dict", "global_step", "pytorch-lightning_version"}  # in every checkpoint of a fit
+VERSION = "pytorch-lightning_version"
+SAVED = {"state_dict", "global_step", VERSION}  # in every checkpoint of a fit
+COUNT = range(2**63)
+# Of what type the parts are that are there. `[int]` is a list of numbers, `{str: int}` a dictionary of any number of
+# names, `{"n": int}` one that has the name n.
+FORMS: dict[str, Any] = {
+    "state_dict": {str: Tensor},
+    "global_step": COUNT,
+    "epoch": COUNT,
+    VERSION: str,
+    "hyper_parameters": {str: object},
+    "arguments_at_start": {str: object},
+    "optimizer_at_start": [{str: object}],
+    "optimizer": str,
+    "lr_scheduler": [str],
+    "model_class": str,
+    "data": {str: object},
+    "instance_names": [str],
+    "instance_columns": {str: list},
+    "loops": {str: dict},
+    "callbacks": {str: dict},
+    "optimizer_states": [{"state": {object: dict}, "param_groups": [{"params": [int]}]}],
+    "lr_schedulers": [{str: object}],
+    "diverged": {int: COUNT},
+    "gradient_norms": [{"totals": [Tensor | float], "n_steps": [COUNT]}],
+}
 # What reading a file can raise that is damaged, cut off, or none of torch's, or that would run code.
 UNREADABLE = (
     OSError, RuntimeError, EOFError, LookupError, AttributeError, TypeError, ValueError, AssertionError,
@@ -70,9 +97,35 @@ def read_checkpoint(path: Path, field: str = "ckpt_path", needed: Set[str] = SAV
         raise ConfigError(f"{field} is {path}; it must be a checkpoint, with tensors only.{_instead(path)}") from None
     is_of_fit = isinstance(checkpoint, dict) and checkpoint.keys() >= needed
     require(is_of_fit, field, path, "the checkpoint of a fit")
+    for name in FORMS if needed >= SAVED else needed:  # of another's checkpoint nothing else is known
+        fits = name not in checkpoint or _fits(checkpoint[name], FORMS[name])
+        require(fits, field, path, f"one whose {name} is as a fit writes it")
+    version = checkpoint.get(VERSION, "2.0")
+    require(re.match(r"\d+\.\d+", version) is not None, field, path, f"one whose {VERSION} is one, not {version!r}")
     for name, value in checkpoint["state_dict"].items():
-        require(bool(torch.as_tensor(value).isfinite().all()), field, path, f"one whose {name} is finite")
+        require(_is_finite(value), field, path, f"one whose {name} is finite")
     return checkpoint
+
+
+def _is_finite(value: Tensor) -> bool:
+    try:
+        return value.layout == torch.strided and bool(value.isfinite().all())
+    except RuntimeError:  # it has no values, or none that can be looked at
+        return False
+
+
+def _fits(value: Any, form: Any) -> bool:
+    """Whether the value is of a form as in `FORMS`."""
+    if isinstance(form, list):
+        return isinstance(value, list) and all(_fits(one, form[0]) for one in value)
+    if not isinstance(form, dict):
+        return type(value) is int and value in form if isinstance(form, range) else isinstance(value, form)
+    if not isinstance(value, dict):
+        return False
+    if all(isinstance(name, str) for name in form):
+        return all(name in value and _fits(value[name], part) for name, part in form.items())
+    ((names, part),) = form.items()
+    return all(_fits(name, names) and _fits(own, part) for name, own in value.items())
 
 
 def _read(path: Path) -> Any:

@@ -116,6 +116,20 @@ def make_folder(out: Path) -> None:
         raise ConfigError(f"--out is {str(out)!r}; it must be a folder that can be made: {error}.") from None
 
 
+@contextlib.contextmanager
+def new_folder(out: Path) -> Iterator[None]:
+    """`make_folder`; if what is done there is refused, the folder goes again."""
+    missing = [path for path in (out, *out.parents) if "\0" not in str(path) and not path.exists()]
+    make_folder(out)
+    try:
+        yield
+    except ConfigError:
+        for path in missing:
+            with contextlib.suppress(OSError):  # something is in it
+                path.rmdir()
+        raise
+
+
 def run_of_checkpoint(checkpoint: Path) -> Path | None:
     """The run folder that a checkpoint is in; None if it lies elsewhere."""
     checkpoint = checkpoint.resolve()

@@ -2,9 +2,11 @@
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
+from inspect import signature
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
@@ -51,24 +53,46 @@ def rehearse(stack: Any, max_steps: int) -> None:
     Raises:
         ConfigError: if torch refuses them, or fails at a step.
     """
-    parameter = torch.nn.Parameter(torch.zeros(2, 2, 2))
-    optimizer = make_optimizer(stack.optimizer, [parameter])
+    optimizer = make_optimizer(stack.optimizer, [torch.nn.Parameter(torch.zeros(2, 2, 2))])
     refuse_coupling(optimizer, stack.n_instances)
-    parameter.grad = torch.full_like(parameter, 0.01)
     scheduler = None if stack.lr_scheduler is None else make_scheduler(stack.lr_scheduler, optimizer)
     if isinstance(scheduler, WarmupCosine):
         scheduler.fit_to(max_steps)
-    evaluations = iter((4.0, 3.0, 2.0, 1.0))  # an optimizer that asks for more would go on for ever
-    with contextlib.suppress(_Enough), refused("model.optimizer"):
-        optimizer.step(lambda: _next_of(evaluations))
+    with refused("model.optimizer"):
+        step_once(optimizer)
     if scheduler is not None:
         with refused("model.lr_scheduler"):
             for _ in range(min(max_steps, REHEARSED)):
                 scheduler.step()
 
 
+def step_once(optimizer: Optimizer) -> None:
+    """One step, at a small gradient."""
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = torch.full_like(parameter, 0.01) if parameter.requires_grad else None
+    evaluations = iter((4.0, 3.0, 2.0, 1.0))  # an optimizer that asks for more would go on for ever
+    with contextlib.suppress(_Enough):
+        optimizer.step(lambda: _next_of(evaluations))
+
+
+def twin_of(optimizer: Optimizer, device: torch.device) -> Optimizer | None:
+    """An optimizer of the same class for parameters of the same shapes, to try; None if its class makes none so."""
+
+    def like(parameter: Tensor) -> torch.nn.Parameter:
+        return torch.nn.Parameter(torch.zeros_like(parameter, device=device), requires_grad=parameter.requires_grad)
+
+    taken = signature(type(optimizer)).parameters
+    settings = {name: value for name, value in optimizer.defaults.items() if name in taken}
+    groups = [{**group, "params": [like(one) for one in group["params"]]} for group in optimizer.param_groups]
+    try:
+        return type(optimizer)(groups, **settings)
+    except Exception:  # whatever a user's class raises
+        return None
+
+
 class _Enough(Exception):  # noqa: N818 - no error
-    """Has been seen of an optimizer."""
+    """As much has been seen of an optimizer as is needed."""
 
 
 def _next_of(losses: Iterator[float]) -> float:
@@ -82,7 +106,7 @@ def refused(field: str) -> Iterator[None]:
     """What torch cannot do with a setting is said of it."""
     try:
         yield
-    except (ConfigError, _Enough):
+    except ConfigError:
         raise
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__

@@ -22,6 +22,7 @@ from src.geometry.polygons import Polygons, find_polygons
 from src.objective.autograd import Autograd, objective_of
 from src.population.losses import PopulationLosses
 from src.population.quadrature import summary
+from src.runs.folder import forget_folder
 from src.runs.moved import states_as_today
 from src.starts.start import Start
 from src.training import resuming
@@ -72,6 +73,7 @@ class Stack(LightningModule):
         self.lr_scheduler = lr_scheduler
         allowed = get_args(OnDivergence)
         require(on_divergence in allowed, "model.on_divergence", repr(on_divergence), " or ".join(allowed))
+        self.began_with: dict[str, Any] = {}  # what `resuming` writes into checkpoints of how the fit began
         self.divergence = Divergence(freezes=on_divergence == "freeze")
         self.gradient_norms: dict[tuple[int, ...] | None, GradientNormSums] = {}  # summed at every step, for who asked
         self._recorded: tuple[tuple[int, ...], Tensor] | None = None
@@ -126,6 +128,7 @@ class Stack(LightningModule):
     def configure_optimizers(self) -> Any:
         optimizer, schedulers = self.make_optimizers()
         refuse_coupling(optimizer, self.n_instances)
+        self.began_with[resuming.SETTINGS] = resuming.settings_of(optimizer)
         return [optimizer], schedulers
 
     @staticmethod
@@ -134,9 +137,9 @@ class Stack(LightningModule):
         require(trainer.max_steps >= 1, "trainer.max_steps", trainer.max_steps, "at least 1")
         kind = type(trainer.strategy).__name__
         why = "auto: a stack trains on one device, and a sweep on many"
-        require(isinstance(trainer.strategy, SingleDeviceStrategy), "trainer.strategy", kind, why)
         for name, value in (("devices", trainer.num_devices), ("num_nodes", trainer.num_nodes)):
             require(value == 1, f"trainer.{name}", value, why.replace("auto", "1"))
+        require(isinstance(trainer.strategy, SingleDeviceStrategy), "trainer.strategy", kind, why)
         for name in ("limit_train_batches", "val_check_interval", "check_val_every_n_epoch"):
             given = getattr(trainer, name, None)
             require(given is None or given != 0, f"trainer.{name}", given, "positive")
@@ -151,6 +154,7 @@ class Stack(LightningModule):
         require(not clipping, "trainer.gradient_clip_val", clipping, why)
 
     def setup(self, stage: str) -> None:
+        forget_folder(self.trainer)
         if stage == "fit":  # a checkpoint to go on from, which is loaded after this, has its own
             self.divergence.steps = {}
 
@@ -158,6 +162,7 @@ class Stack(LightningModule):
         self.refuse_trainer(self.trainer)
         n_features = getattr(self.trainer.datamodule, "n_features", self.n_features)  # type: ignore[attr-defined]
         require(n_features == self.n_features, "model.n_features", self.n_features, f"{n_features}, as the data's")
+        resuming.begin(self)
         self._recorded = self._recording_sample = None
         self.has_trained = False
 
@@ -203,13 +208,18 @@ class Stack(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         resuming.refuse_another_shape(self, checkpoint)
         checkpoint["callbacks"] = states_as_today(checkpoint.get("callbacks", {}))
+        self.divergence.steps = checkpoint.get("diverged", {})
         if self._trainer is None:  # `load_from_checkpoint`: a start is not made again
+            resuming.keep_arguments(self, checkpoint)
             self.instance_names = checkpoint.get("instance_names", self.instance_names)
             self.instance_columns = checkpoint.get("instance_columns", self.instance_columns)
             return
         resuming.refuse_another_model(self, checkpoint)
-        self.divergence.steps = checkpoint.get("diverged", {})
+        resuming.refuse_other_loops(self.trainer, checkpoint)
         if self.trainer.state.fn == "fit":
             resuming.refuse_another_run(self, checkpoint)
+            if type(self).configure_optimizers is Stack.configure_optimizers:
+                resuming.refuse_another_optimizer(self, checkpoint, *self.configure_optimizers())
+            resuming.keep_arguments(self, checkpoint)
             for sums, state in zip(self.gradient_norms.values(), checkpoint.get("gradient_norms", ()), strict=False):
                 sums.restore(state)

@@ -178,7 +178,6 @@ OTHERS = [
     "test --ckpt_path={checkpoint} --trainer.logger.max_queue=[]",
     "validate --trainer.logger.flush_secs=abc",
     "predictions theory --out=a\0b",
-    "predictions phases --n_features=6 --low=0.9999999 --high=1 --points=2",
     "fit --weights_only=3",
     "sweep --grid=model.n_hidden=[1,2] --trainer.logger=lightning.pytorch.loggers.logger.DummyLogger",
 ]
