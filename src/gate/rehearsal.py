@@ -29,6 +29,7 @@ OTHER_WAYS = (
     BaseFinetuning, BatchSizeFinder, GradientAccumulationScheduler, LearningRateFinder, ModelPruning,
     StochasticWeightAveraging, ThroughputMonitor, SpikeDetection,
 )  # fmt: skip
+LOADERS = {"fit": "train_dataloader", "validate": "val_dataloader", "test": "test_dataloader"}  # that data must have
 LOGGED = ("val_loss", "val_loss_error")
 WRITERS: dict[str, Any] = {"max_queue": int, "flush_secs": int | float, "filename_suffix": str}  # TensorBoard's
 
@@ -41,8 +42,9 @@ def refuse_unmade(config: Any, subcommand: str = "fit") -> None:
         not is_xla or find_spec("torch_xla") is not None, "trainer.profiler", "xla", "another: no torch_xla is there"
     )
     kind = class_at(config.data.class_path)  # or a function that makes one
-    says = getattr(kind, "train_dataloader", None) is not LightningDataModule.train_dataloader
-    require(says or subcommand != "fit", "data", kind.__name__, "a class with a train_dataloader, and n_features")
+    loader = LOADERS[subcommand]
+    says = getattr(kind, loader, None) is not getattr(LightningDataModule, loader)
+    require(says, "data", kind.__name__, f"a class with a {loader}, and n_features")
 
 
 def refuse_unusable(trainer: Trainer, model: ToyModel, datamodule: LightningDataModule | None) -> None:

@@ -14,7 +14,7 @@ from src.errors import ConfigError
 from src.runs.checkpoints import last_readable, read_checkpoint
 from src.runs.folder import CHECKPOINT, PREVIOUS
 from src.sweep.cells import Cell, cells_of
-from tests.running import ROOT, read_census, run_cli, run_of
+from tests.running import ROOT, read_census, run_cli, run_of, slow
 from tests.sweep.sweeping import BASE, run
 
 CONFIG = f"--config={ROOT}/configs/hexagon.yaml"
@@ -65,7 +65,7 @@ def test_the_one_before_is_kept(own: Path) -> None:
     assert steps == [120, 100]
 
 
-@pytest.mark.parametrize("subcommand", ["fit", "validate", "test"])
+@pytest.mark.parametrize("subcommand", ["fit", slow("validate"), slow("test")])
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_checkpoint_is_refused_and_the_one_before_offered(
     damage: Callable[[Path], None], subcommand: str, own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -105,7 +105,7 @@ class Trap:
         return os.mkdir, (str(self.mark),)
 
 
-@pytest.mark.parametrize("subcommand", ["fit", "validate", "test"])
+@pytest.mark.parametrize("subcommand", ["fit", slow("validate"), slow("test")])
 def test_code_in_a_checkpoint_is_not_run(subcommand: str, own: Path, tmp_path: Path) -> None:
     checkpoint = torch.load(own, weights_only=True)
     mark = tmp_path / "it was run"
@@ -115,7 +115,7 @@ def test_code_in_a_checkpoint_is_not_run(subcommand: str, own: Path, tmp_path: P
     assert not mark.exists()
 
 
-@pytest.mark.parametrize("subcommand", ["fit", "validate", "test"])
+@pytest.mark.parametrize("subcommand", ["fit", slow("validate"), slow("test")])
 def test_weights_that_are_not_finite_are_refused(
     subcommand: str, own: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -136,7 +136,7 @@ def cell(tmp_path: Path) -> Cell:
     return cell
 
 
-@pytest.mark.parametrize(("n_damaged", "expected"), [(0, "last.ckpt"), (1, PREVIOUS), (2, None)])
+@pytest.mark.parametrize(("n_damaged", "expected"), [slow(0, "last.ckpt"), (1, PREVIOUS), slow(2, None)])
 def test_a_cell_goes_on_from_the_last_checkpoint_that_can_be_read(
     n_damaged: int, expected: str | None, cell: Cell, tmp_path: Path
 ) -> None:
@@ -161,11 +161,11 @@ def test_a_donor_that_is_cut_off_is_refused(own: Path, tmp_path: Path, capsys: p
     [
         "seed,geometry,unlearned\n0,pentagon,4\n11,hexa",
         "seed,geometry,unlearned\n0,pentagon,99\n11,hexagon,\n",
-        "seed,geometry,unlearned\n-1,pentagon,4\n11,hexagon,\n",
-        "seed,geometry,unlearned\n0,pentagon,4\n0,hexagon,\n",
-        f"seed,geometry,unlearned\n0,pentagon,{'4' * 200_000}\n",
-        "\0\0\0",
-        "",
+        slow("seed,geometry,unlearned\n-1,pentagon,4\n11,hexagon,\n"),
+        slow("seed,geometry,unlearned\n0,pentagon,4\n0,hexagon,\n"),
+        slow(f"seed,geometry,unlearned\n0,pentagon,{'4' * 200_000}\n"),
+        slow("\0\0\0"),
+        slow(""),
     ],
     ids=["cut off", "a feature too many", "no seed", "a seed twice", "a huge field", "zeros", "empty"],
 )

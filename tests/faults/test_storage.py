@@ -85,6 +85,7 @@ def test_a_disk_that_is_read_only_is_refused(disk: Path, capsys: pytest.CaptureF
     assert capsys.readouterr().err == f"error: the run folder is '{run_of(disk)}'; {wanted}\n"
 
 
+@pytest.mark.slow
 def test_pictures_that_did_not_fit_can_be_had_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

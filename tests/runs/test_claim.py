@@ -16,6 +16,7 @@ LOGGERS = """[{{class_path: TensorBoardLogger, init_args: {{save_dir: {0}}}}},
  {{class_path: CSVLogger, init_args: {{save_dir: {0}/csv}}}}]"""
 
 
+@pytest.mark.slow
 def test_of_further_loggers_too_nothing_is_left(tmp_path: Path) -> None:
     assert run_cli(tmp_path, max_steps=60) == 0
     checkpoint, other = run_of(tmp_path) / CHECKPOINT, tmp_path / "other"
@@ -62,6 +63,7 @@ class NeedsItsStart(Callback):
         assert self.began
 
 
+@pytest.mark.slow
 def test_a_resumed_run_begins_and_ends_for_every_callback(tmp_path: Path) -> None:
     """At its last step, where no step is left."""
     assert run_cli(tmp_path, max_steps=60) == 0

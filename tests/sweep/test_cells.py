@@ -81,6 +81,7 @@ def test_a_refused_grid_is_a_config_error() -> None:
         parse_grid(["a=[]"])
 
 
+@pytest.mark.slow
 def test_a_cell_of_which_some_models_diverge_is_no_failed_cell(tmp_path: Path) -> None:
     """Those that do are frozen, and counted."""
     sgd = (f"--config={ROOT}/configs/optimizers/sgd.yaml", "--model.optimizer.init_args.lr=10", "--model.first_seed=0")

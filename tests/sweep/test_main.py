@@ -61,7 +61,9 @@ def test_cells_agree_as_often_as_a_seed_has_the_same_geometry_from_the_same_star
     assert pairs == [("a", "c", 3), ("b", "d", 3)]
 
 
-@pytest.mark.parametrize("damage", [Path.unlink, lambda census: os.truncate(census, 300)], ids=["gone", "cut off"])
+@pytest.mark.parametrize(
+    "damage", [slow(Path.unlink), lambda census: os.truncate(census, 300)], ids=["gone", "cut off"]
+)
 def test_a_finished_cell_is_skipped_and_a_missing_one_run(damage: Callable[[Path], None], finished: Path) -> None:
     table = (finished / RATES).read_text()
     again = Engine()

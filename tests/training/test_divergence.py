@@ -11,7 +11,7 @@ from src.errors import NonFiniteError
 from src.model import ReLUOutputModel
 from src.results.rates import counted_geometry
 from src.training.divergence import N_NAMED, Divergence, named
-from tests.running import fit, read_census, run_cli, run_of
+from tests.running import fit, read_census, run_cli, run_of, slow
 
 LARGE = (  # of ten seeds half diverge
     "--config=configs/optimizers/sgd.yaml",
@@ -87,7 +87,7 @@ def test_a_frozen_instance_has_no_gradient_and_no_moments() -> None:
         assert optimizer.state[parameter]["momentum_buffer"].isfinite().all()
 
 
-@pytest.mark.parametrize("lr", [1e15, 1e38])
+@pytest.mark.parametrize("lr", [slow(1e15), 1e38])
 def test_what_the_last_step_leads_to_is_looked_at(lr: float, tmp_path: Path, capsys: Any) -> None:
     options = ("--config=configs/optimizers/sgd.yaml", f"--model.optimizer.lr={lr}", "--data.block_size=1")
     assert run_cli(tmp_path, *options, max_steps=1) == 1
@@ -130,6 +130,7 @@ def test_a_stack_of_which_all_diverge_ends_early() -> None:
     assert model.polygons().names == ["diverged"] * 3
 
 
+@pytest.mark.slow
 def test_the_census_names_what_diverged_and_a_resumed_run_goes_on_with_the_rest(tmp_path: Path) -> None:
     freeze = (*LARGE, "--model.on_divergence=freeze")
     assert run_cli(tmp_path, *freeze, max_steps=100) == 0
@@ -144,6 +145,7 @@ def test_the_census_names_what_diverged_and_a_resumed_run_goes_on_with_the_rest(
     assert [row["diverged_at"] for row in whole] == [row["diverged_at"] for row in census]
 
 
+@pytest.mark.slow
 def test_a_run_that_stopped_at_a_divergence_can_go_on_without_it(tmp_path: Path, capsys: Any) -> None:
     """From its last checkpoint, with the one setting that may be another."""
     options = (*LARGE, f"--trainer.callbacks=[{LAST}, {{class_path: callbacks.census.Census}}]", "--data.block_size=1")

@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import CyclicLR, LambdaLR, OneCycleLR
 from src.data import SparseFeatures
 from src.errors import ConfigError
 from src.model import ReLUOutputModel
-from tests.running import QUIET
+from tests.running import QUIET, slow
 
 Make = Callable[[], ReLUOutputModel]
 
@@ -73,7 +73,7 @@ def cyclic(optimizer: Optimizer) -> Any:
         (lambda: ReLUOutputModel(n_features=6, optimizer=sgd(0.01), lr_scheduler=cyclic), ()),
         (lambda: ReLUOutputModel(n_features=6), (Lowers(),)),
         (lambda: OwnOptimizer(n_features=6), ()),
-        (lambda: ReLUOutputModel(n_features=6, optimizer=torch.optim.LBFGS), ()),
+        slow(lambda: ReLUOutputModel(n_features=6, optimizer=torch.optim.LBFGS), ()),
     ],
     ids=["OneCycleLR", "CyclicLR with momentum", "by hand", "a model's own, of two groups", "LBFGS"],
 )
