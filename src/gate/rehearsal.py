@@ -34,7 +34,7 @@ LOGGED = ("val_loss", "val_loss_error")
 WRITERS: dict[str, Any] = {"max_queue": int, "flush_secs": int | float, "filename_suffix": str}  # TensorBoard's
 
 
-def refuse_unmade(config: Any, subcommand: str = "fit") -> None:
+def refuse_unmade(config: Any, subcommand: str) -> None:
     """Raise a `ConfigError` at what cannot be made, or not be used once it is made: before anything is."""
     profiler = config.trainer.profiler
     is_xla = "xla" in str(getattr(profiler, "class_path", profiler)).lower()

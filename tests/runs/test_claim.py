@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import pytest
-from lightning import LightningModule, Trainer
+from lightning import Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger
 
+from callbacks.census import Census
 from src.data import SparseFeatures
 from src.model import ReLUOutputModel
 from src.runs.folder import CENSUS, CHECKPOINT, CONFIG, TRAJECTORY
@@ -55,26 +56,7 @@ def test_what_is_refused_after_training_keeps_its_records(
     assert {path.name for path in tmp_path.iterdir()} >= {CONFIG, TRAJECTORY}
 
 
-class NeedsItsStart(Callback):
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.began = True
-
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        assert self.began
-
-
-@pytest.mark.slow
-def test_a_resumed_run_begins_and_ends_for_every_callback(tmp_path: Path) -> None:
-    """At its last step, where no step is left."""
-    assert run_cli(tmp_path, max_steps=60) == 0
-    options = (f"--ckpt_path={run_of(tmp_path) / CHECKPOINT}", f"--trainer.callbacks+={__name__}.NeedsItsStart")
-    assert run_cli(tmp_path, *options, max_steps=60) == 0
-    assert (run_of(tmp_path, version=1) / CENSUS).is_file()
-
-
 def test_a_trainer_may_run_again_in_another_folder(tmp_path: Path) -> None:
-    from callbacks.census import Census  # noqa: PLC0415
-
     trainer = Trainer(max_steps=10, callbacks=[Census()], **{**QUIET, "logger": CSVLogger(tmp_path / "a")})
     for name in ("a", "b"):
         trainer.loggers = [CSVLogger(tmp_path / name)]

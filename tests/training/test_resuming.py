@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning import Callback, LightningModule, Trainer
 
 from src import cli
 from src.runs.folder import CENSUS, CHECKPOINT, TRAJECTORY, read_stored
@@ -152,3 +153,20 @@ def test_resuming_from_a_file_that_is_no_checkpoint_is_refused(
     (tmp_path / "no.ckpt").write_text("no checkpoint")
     assert run_cli(tmp_path, f"--ckpt_path={tmp_path / 'no.ckpt'}") == 2
     assert "it must be a checkpoint, with tensors only." in capsys.readouterr().err
+
+
+class NeedsItsStart(Callback):
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.began = True
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert self.began
+
+
+@pytest.mark.slow
+def test_a_resumed_run_begins_and_ends_for_every_callback(tmp_path: Path) -> None:
+    """At its last step, where no step is left."""
+    assert run_cli(tmp_path, max_steps=60) == 0
+    options = (f"--ckpt_path={run_of(tmp_path) / CHECKPOINT}", f"--trainer.callbacks+={__name__}.NeedsItsStart")
+    assert run_cli(tmp_path, *options, max_steps=60) == 0
+    assert (run_of(tmp_path, version=1) / CENSUS).is_file()
