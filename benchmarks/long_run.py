@@ -21,7 +21,8 @@ from rich.table import Table
 
 from src.figures.elements import FAINT, INK, styled, write_figure
 from src.runs.checkpoints import last_readable, read_checkpoint
-from src.runs.folder import CHECKPOINT, TRAJECTORY, write_rows
+from src.runs.folder import CHECKPOINT, TRAJECTORY
+from src.runs.tables import write_rows
 
 MIB = 2**20
 RECORDERS = ("feature_norms.FeatureNorms", "gradient_norms.GradientNorms", "feature_losses.FeatureLosses")

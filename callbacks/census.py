@@ -13,10 +13,11 @@ from src.errors import require
 from src.model import ToyModel
 from src.results.census import census_rows, instance_line
 from src.results.examples import examples_text, of_examples
-from src.results.geometries import geometry_table
+from src.results.geometries import geometry_rows, geometry_table
 from src.results.hyperparameters import outcome_of, settings_of
 from src.runs.charts import charts_of
-from src.runs.folder import CENSUS, run_folder, write_rows
+from src.runs.folder import CENSUS, run_folder
+from src.runs.tables import write_rows
 
 
 class Census(Callback):
@@ -71,7 +72,7 @@ class Census(Callback):
             for row, features in zip(rows, losses.feature_losses.tolist(), strict=True):
                 console.print(instance_line(row, model.n_features, features), soft_wrap=True)
         else:
-            console.print(geometry_table({"": rows}))
+            console.print(geometry_table({"": geometry_rows(rows)}))
         if "training_loss" in rows[0]:
             console.print(examples_text(rows, data.n_examples), soft_wrap=True, highlight=False)
 

@@ -11,7 +11,8 @@ from src.figures.rates import shares_figure
 from src.model import ToyModel
 from src.results.rates import rate
 from src.runs.charts import charts_of
-from src.runs.folder import SHARES, SHARES_PICTURE, run_folder, write_rows
+from src.runs.folder import SHARES, SHARES_PICTURE, run_folder
+from src.runs.tables import write_rows
 
 
 class GeometryShares(Recorder):

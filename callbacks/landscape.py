@@ -14,7 +14,8 @@ from src.model import ToyModel
 from src.population.losses import SAMPLE
 from src.results.landscape import certificate_columns, landscape_markdown, landscape_table, uncertified_columns
 from src.runs.charts import charts_of
-from src.runs.folder import LANDSCAPE, run_folder, write_rows
+from src.runs.folder import LANDSCAPE, run_folder
+from src.runs.tables import write_rows
 from src.theory.certificates import Certificates, certify
 from src.theory.stationary import REACH
 

@@ -11,7 +11,8 @@ from src.figures.rates import rates_figure
 from src.model import ToyModel
 from src.results.patching import arms_table, by_arm, compare, verdicts
 from src.results.rates import rates
-from src.runs.folder import PATCHING, PATCHING_DIFFERENCES, PATCHING_PICTURE, run_folder, write_rows
+from src.runs.folder import PATCHING, PATCHING_DIFFERENCES, PATCHING_PICTURE, run_folder
+from src.runs.tables import write_rows
 from src.starts import PatchingArms
 from src.starts.patching import CONTROLS
 

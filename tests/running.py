@@ -10,7 +10,8 @@ import torch
 from src import cli
 from src.data import SparseFeatures
 from src.model import ToyModel
-from src.runs.folder import CENSUS, CHECKPOINT, read_rows, read_trajectory
+from src.runs.folder import CENSUS, CHECKPOINT, read_trajectory
+from src.runs.tables import read_rows
 
 ROOT = Path(__file__).parent.parent
 SMALL_VALIDATION = 2000

@@ -7,7 +7,7 @@ import torch
 import yaml
 
 from src import cli
-from src.runs.folder import write_rows
+from src.runs.tables import write_rows
 from tests.running import ROOT, read_census, read_trajectory, run_cli, run_of, slow, state
 
 ALL = sorted(path.relative_to(ROOT) for path in (ROOT / "configs").rglob("*.yaml"))

@@ -14,7 +14,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from src.data import SparseFeatures
 from src.errors import ConfigError
 from src.model import ReLUOutputModel, ToyModel
-from src.runs.folder import CHECKPOINT, read_rows
+from src.runs.folder import CHECKPOINT
+from src.runs.tables import read_rows
 from src.starts import Basin
 from src.variants import Leaky
 from tests.running import QUIET, ROOT, run_cli, run_of, slow

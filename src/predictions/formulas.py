@@ -8,7 +8,8 @@ from rich.table import Table
 
 from src.figures.elements import write_figure
 from src.figures.theory import loss_change_figure
-from src.runs.folder import CRITICAL_POINTS, LOSS_CHANGE, LOSS_CHANGE_PICTURE, write_rows
+from src.runs.folder import CRITICAL_POINTS, LOSS_CHANGE, LOSS_CHANGE_PICTURE
+from src.runs.tables import write_rows
 from src.theory.critical_points import (
     MAX_VERTICES,
     CriticalPoint,

@@ -13,7 +13,8 @@ from src.errors import require
 from src.figures.elements import write_figure
 from src.figures.theory import phase_figure
 from src.predictions.formulas import plain_table
-from src.runs.folder import CROSSINGS, PHASES, PHASES_PICTURE, write_rows
+from src.runs.folder import CROSSINGS, PHASES, PHASES_PICTURE
+from src.runs.tables import write_rows
 from src.theory.branches import STARTS, Branch, follow, probabilities
 from src.theory.crossings import Crossing, crossings
 from src.theory.spectra import MINIMUM

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -70,10 +70,16 @@ def rate(count: int, n: int) -> Rate:
     return Rate(count, n, float(low), float(high))
 
 
-def rates(names: Sequence[str]) -> dict[str, Rate]:
+def rates(names: Iterable[str]) -> dict[str, Rate]:
     """The rate of each name among all, most frequent first, equally frequent ones by name."""
-    counts = sorted(Counter(names).items(), key=lambda item: (-item[1], item[0]))
-    return {name: rate(count, len(names)) for name, count in counts}
+    return rates_of(Counter(names))
+
+
+def rates_of(counts: Mapping[str, int]) -> dict[str, Rate]:
+    """`rates` of names that were counted before."""
+    n = sum(counts.values())
+    in_order = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return {name: rate(count, n) for name, count in in_order}
 
 
 def paired_difference(first: Sequence[bool], second: Sequence[bool]) -> Difference:

@@ -13,7 +13,8 @@ from rich.table import Table
 from torch import Tensor
 
 from src.geometry.polygons import find_polygons
-from src.runs.folder import CENSUS, read_rows, read_stored
+from src.runs.folder import CENSUS, read_stored
+from src.runs.tables import read_rows
 
 N_LARGEST = 5  # features whose dimensionality is summed up: as many as a pentagon has
 STORED_FROM = 0.5  # of the longest hidden vector: examples on a ring are stored, those near the origin are not

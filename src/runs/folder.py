@@ -30,17 +30,16 @@ The folder of a sweep holds a run folder for each cell and shard, and
 rates.csv, .png, .svg     shares of geometries with intervals, one row a cell and geometry
 polygons.png, .svg        what all instances ended in, of up to 16
 <cell>/<shard>/finished   the run came to its end; what it holds is how long its census then was
+<cell>/census.parquet     with --parquet: the rows of all its shards in one table
 agreement.csv             how often a seed has the same geometry in two cells
 regimes.csv, .png, .svg   over the sizes of a finite training set: what each instance stores, and its losses
 """
 
 import contextlib
-import csv
 import errno
-import io
 import os
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +50,7 @@ from torch import Tensor
 
 from src.errors import ConfigError
 
-CENSUS = "census.csv"
+CENSUS, CENSUS_PARQUET = "census.csv", "census.parquet"
 CHECKPOINT, PREVIOUS = "checkpoints/last.ckpt", "previous.ckpt"
 POLYGONS, EXAMPLES = "polygons.png", "examples.png"
 CURVES, FORMATION = "curves.png", "formation.svg"
@@ -208,18 +207,3 @@ def read_stored(folder: Path) -> dict[str, Tensor]:
 def read_trajectory(folder: Path) -> dict[str, Tensor]:
     """The recorded tensors by name: see `callbacks.trajectory` for their shapes."""
     return safetensors.torch.load_file(folder / TRAJECTORY)
-
-
-def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
-    """Write a table whole; the first row's keys are the columns."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]))
-    writer.writeheader()
-    writer.writerows(rows)
-    write_whole(path, text.getvalue().encode())
-    return path
-
-
-def read_rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from src.distributions.seeds import COLUMNS, DONORS, N_SEEDS, generator_for
 from src.errors import ConfigError, require
-from src.runs.folder import CENSUS, read_rows
+from src.runs.folder import CENSUS
+from src.runs.tables import read_rows
 from src.starts.start import Model, Start
 
 ARMS = ("identity", "hexagon", "random", "fresh", "direction", "norm")

@@ -18,8 +18,9 @@ from src.errors import ConfigError, require
 from src.gate.nulls import class_at
 from src.gate.rehearsal import refuse_unusable
 from src.runs.checkpoints import last_readable
-from src.runs.folder import CENSUS, CHECKPOINT, FINISHED, flat_settings, read_rows, read_settings
+from src.runs.folder import CENSUS, CHECKPOINT, FINISHED, flat_settings, read_settings
 from src.runs.moved import SINCE, as_today, that_train
+from src.runs.tables import rows_of
 
 LONGEST_NAME = 100  # characters of a folder
 # What says only where a run begins and where it goes, and how one that diverged goes on.
@@ -69,7 +70,7 @@ class Cell:
     @property
     def has_census(self) -> bool:
         path = self.folder / CENSUS
-        return path.is_file() and len(read_rows(path)) > 0
+        return path.is_file() and any(rows_of(path))
 
     @property
     def resumption(self) -> list[str]:

@@ -12,20 +12,25 @@ from contextlib import suppress
 from src.stopping import noted
 from src.sweep.cells import Cell
 
-Engine = Callable[[Sequence[Cell], int], Generator[tuple[Cell, int], None, None]]
+# Runs the cells, so many at a time or as many as it finds right; yields each with its exit status as it ends; may show
+# a few words beside the progress.
+Engine = Callable[[Sequence[Cell], int | None, Callable[[str], None]], Generator[tuple[Cell, int], None, None]]
 Running = dict["subprocess.Popen[bytes]", Cell]
 LOOK = 0.05  # seconds between looks at the running cells
 
 
-def run_local(cells: Sequence[Cell], n_jobs: int) -> Generator[tuple[Cell, int], None, None]:
-    """Run the cells on this machine, `n_jobs` at a time; yield each with its exit status as it ends.
+def run_local(
+    cells: Sequence[Cell], n_jobs: int | None = None, say: Callable[[str], None] | None = None
+) -> Generator[tuple[Cell, int], None, None]:
+    """Run the cells on this machine, `n_jobs` at a time, or one; yield each with its exit status as it ends.
 
     What a cell prints goes to `Cell.output`. When this process is told to stop, the running cells are interrupted, each
     saves a checkpoint, and they are waited for. Told again, it kills them. None outlives this generator.
     """
+    n_jobs = n_jobs or 1
     environment = {**os.environ, "COLUMNS": "120"}
     if n_jobs > 1:
-        environment["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // n_jobs))
+        environment["OMP_NUM_THREADS"] = str(threads_of(n_jobs))
     due, running = deque(cells), Running()
     with noted() as signals:  # which cannot come between the start of a cell and the note of it
         try:
@@ -49,6 +54,11 @@ def run_local(cells: Sequence[Cell], n_jobs: int) -> Generator[tuple[Cell, int],
         for process, cell in running.items():
             if process.returncode == 0:  # it had come to its end
                 yield cell, 0
+
+
+def threads_of(n_jobs: int) -> int:
+    """Of each of so many runs on this machine."""
+    return max(1, (os.cpu_count() or 1) // n_jobs)
 
 
 def _start(cell: Cell, environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":

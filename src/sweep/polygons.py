@@ -1,5 +1,6 @@
 """What every instance of a small sweep ended in, as polygons in one picture: such as the post's Figure 14."""
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -7,7 +8,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from src.figures.polygons import polygon_figure
-from src.runs.folder import CENSUS, TRAJECTORY, read_rows, read_trajectory
+from src.runs.folder import CENSUS, TRAJECTORY, read_trajectory
+from src.runs.tables import rows_of
 from src.sweep.cells import Cell
 
 N_PANELS = 16  # in one picture
@@ -22,7 +24,7 @@ def polygons_of(cells: Sequence[Cell]) -> Figure | None:
     panels: list[tuple[str, Tensor]] = []
     step = 0
     for cell in in_rows(cells):
-        names = [row["name"] for row in read_rows(cell.folder / CENSUS)]
+        names = [row["name"] for row in itertools.islice(rows_of(cell.folder / CENSUS), N_PANELS + 1)]
         if len(panels) + len(names) > N_PANELS or not (cell.folder / TRAJECTORY).is_file():
             return None
         recorded = read_trajectory(cell.folder)

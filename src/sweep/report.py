@@ -10,79 +10,58 @@ from rich.console import Console
 from src.figures.elements import write_figure
 from src.figures.rates import rate_grid_figure, rates_figure
 from src.figures.regimes import regimes_figure
-from src.results.geometries import agreement_rows, geometry_rows, geometry_table
-from src.results.rates import Rate, rate, rates
+from src.results.agreement import agreement_rows
+from src.results.geometries import geometry_table
+from src.results.rates import Rate, rate
 from src.results.regimes import Regime, order_of, read_regime, regime_rows, regime_table
-from src.runs.folder import (
-    AGREEMENT,
-    CENSUS,
-    POLYGONS,
-    RATES,
-    RATES_PICTURE,
-    REGIMES,
-    REGIMES_PICTURE,
-    STORED,
-    read_rows,
-    write_rows,
-)
+from src.runs.folder import AGREEMENT, POLYGONS, RATES, RATES_PICTURE, REGIMES, REGIMES_PICTURE, STORED
+from src.runs.tables import write_rows
 from src.sweep.cells import Cell, shortened
+from src.sweep.merging import Merged
 from src.sweep.polygons import polygons_of
 
 SIZE = "data.n_examples"  # a sweep over it is drawn as data regimes
 N_PAIRS = 10  # of cells up to which their agreement is printed; the file has all
-Censuses = Mapping[str, Sequence[Mapping[str, str]]]
 
 
-def merge(out: Path, cells: Sequence[Cell]) -> dict[str, list[dict[str, str]]]:
-    """Write `rates.csv` from the combinations whose shards are all finished; return each one's census."""
-    censuses: dict[str, list[dict[str, str]]] = {}
-    rows: list[dict[str, Any]] = []
-    for name in dict.fromkeys(cell.name for cell in cells):
-        own = [cell for cell in cells if cell.name == name]
-        if all(cell.is_finished for cell in own):
-            censuses[name] = [row for cell in own for row in read_rows(cell.folder / CENSUS)]
-            rows += [{**own[0].values, **row} for row in geometry_rows(censuses[name])]
-    if rows:
-        write_rows(out / RATES, rows)
-    return censuses
-
-
-def agreement_of(cells: Sequence[Cell], censuses: Censuses) -> list[dict[str, Any]]:
-    """`agreement_rows` of the cells between which a seed is the same initialisation."""
-    alike: dict[str, dict[str, Sequence[Mapping[str, str]]]] = {}
-    for cell in cells:
-        if cell.name in censuses:
-            alike.setdefault(cell.initialisation, {})[cell.name] = censuses[cell.name]
-    return [row for group in alike.values() for row in agreement_rows(group)]
-
-
-def report(out: Path, cells: Sequence[Cell], console: Console) -> None:
+def report(merged: Merged, console: Console) -> None:
     """Merge, draw and print what is finished."""
-    censuses = merge(out, cells)
-    if not censuses:
+    merged.write()
+    out, cells = merged.out, merged.cells
+    if not merged.rows:
         return
-    write_figure(out / RATES_PICTURE, _picture(cells, censuses))
+    write_figure(out / RATES_PICTURE, _picture(cells, merged.rows))
     pictures = [out / RATES_PICTURE]
-    polygons = polygons_of([cell for cell in cells if cell.name in censuses])
+    finished = merged.finished()
+    polygons = polygons_of(finished) if finished else None
     if polygons is not None:
         write_figure(out / POLYGONS, polygons)
         pictures.append(out / POLYGONS)
     else:
         for suffix in (".png", ".svg"):
             (out / POLYGONS).with_suffix(suffix).unlink(missing_ok=True)
-    agreement = agreement_of(cells, censuses)
+    agreement = agreement_of(cells, {name: merged.census(name) for name in merged.rows})
     if agreement:
         write_rows(out / AGREEMENT, agreement)
     else:
         (out / AGREEMENT).unlink(missing_ok=True)
-    regimes = regimes_of(cells, censuses)
+    regimes = regimes_of(finished)
     for others, own in regimes.items():
         report_regimes(out, others, own, console)
     if not regimes:
-        console.print(geometry_table(censuses))
+        console.print(geometry_table(merged.rows))
         print_agreement(agreement, console)
     drawn = ", ".join(str(path.with_suffix(".svg")) for path in pictures)
     console.print(f"merged table: {out / RATES}   pictures: {drawn}", markup=False, soft_wrap=True)
+
+
+def agreement_of(cells: Sequence[Cell], censuses: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """`agreement_rows` of the cells between which a seed is the same initialisation."""
+    alike: dict[str, dict[str, Any]] = {}
+    for cell in cells:
+        if cell.name in censuses:
+            alike.setdefault(cell.initialisation, {})[cell.name] = censuses[cell.name]
+    return [row for group in alike.values() if len(group) > 1 for row in agreement_rows(group)]
 
 
 def print_agreement(agreement: Sequence[Mapping[str, Any]], console: Console) -> None:
@@ -93,10 +72,10 @@ def print_agreement(agreement: Sequence[Mapping[str, Any]], console: Console) ->
         console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
 
-def regimes_of(cells: Sequence[Cell], censuses: Censuses) -> dict[str, list[Regime]]:
+def regimes_of(cells: Sequence[Cell]) -> dict[str, list[Regime]]:
     """What finite training sets of each size led to, for each combination of the other settings, by its name."""
     groups: dict[str, list[Regime]] = {}
-    for name in censuses:
+    for name in dict.fromkeys(cell.name for cell in cells):
         own = [cell for cell in cells if cell.name == name]
         if SIZE in own[0].values and all((cell.folder / STORED).is_file() for cell in own):
             labels = zip(own[0].values, own[0].labels.items(), strict=True)
@@ -117,9 +96,9 @@ def report_regimes(out: Path, others: str, regimes: Sequence[Regime], console: C
     console.print(f"regimes: {table}   picture: {picture}", markup=False, soft_wrap=True)
 
 
-def _picture(cells: Sequence[Cell], censuses: Censuses) -> Figure:
+def _picture(cells: Sequence[Cell], merged: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
     """Over the two settings of a grid of two, or cell by cell."""
-    outcomes = {name: rates([row["geometry"] for row in census]) for name, census in censuses.items()}
+    outcomes = {name: {row["geometry"]: rate(row["count"], row["n"]) for row in rows} for name, rows in merged.items()}
     if len(cells[0].labels) != 2:
         return rates_figure(outcomes)
     points: dict[tuple[str, str], Mapping[str, Rate]] = {}

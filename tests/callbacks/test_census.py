@@ -14,7 +14,8 @@ from src.data import SparseFeatures
 from src.data.streams import WholeDistribution
 from src.errors import ConfigError
 from src.model import ReLUOutputModel
-from src.runs.folder import CENSUS, read_rows
+from src.runs.folder import CENSUS
+from src.runs.tables import read_rows
 from tests.running import QUIET
 
 

@@ -11,7 +11,8 @@ from tensorboard.backend.event_processing.event_accumulator import TENSORS, Even
 from src import cli
 from src.model import ReLUOutputModel
 from src.results.landscape import landscape_cells, landscape_markdown
-from src.runs.folder import CHECKPOINT, CONFIG, LANDSCAPE, read_rows
+from src.runs.folder import CHECKPOINT, CONFIG, LANDSCAPE
+from src.runs.tables import read_rows
 from tests.running import ROOT, run_cli, run_of, slow
 
 CONTRACT = ["instance", "seed", "geometry", "loss", "gradient_norm", "min_eigenvalue", "n_zero_modes", "verdict"]

@@ -9,7 +9,8 @@ import torch
 from src.geometry.polygons import find_polygons
 from src.model import ReLUOutputModel
 from src.results.rates import rate, rates
-from src.runs.folder import CHECKPOINT, EXEMPLARS, GALLERY, SHARES, SHARES_PICTURE, read_rows
+from src.runs.folder import CHECKPOINT, EXEMPLARS, GALLERY, SHARES, SHARES_PICTURE
+from src.runs.tables import read_rows
 from tests.callbacks.charts import images, scalars
 from tests.running import read_census, run_cli, run_of, state
 

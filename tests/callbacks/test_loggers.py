@@ -18,7 +18,7 @@ from callbacks.polygon_snapshots import PolygonSnapshots
 from callbacks.training_loss import TrainingLoss
 from src.data import SparseFeatures
 from src.model import ReLUOutputModel
-from src.runs.folder import read_rows
+from src.runs.tables import read_rows
 from tests.callbacks.charts import images, scalars
 from tests.running import QUIET, run_cli
 

@@ -9,7 +9,8 @@ from lightning import Trainer
 from callbacks.patching_rates import PatchingRates
 from src.model import ReLUOutputModel
 from src.results.patching import ANOTHER, SAME
-from src.runs.folder import PATCHING, PATCHING_DIFFERENCES, PATCHING_PICTURE, read_rows, write_rows
+from src.runs.folder import PATCHING, PATCHING_DIFFERENCES, PATCHING_PICTURE
+from src.runs.tables import read_rows, write_rows
 from src.starts import PatchingArms
 from src.starts.patching import ARMS
 from tests.callbacks.charts import images

@@ -1,10 +1,15 @@
 """The table of geometries: what it counts, and what it says of the columns that are not learned."""
 
+import math
+from statistics import fmean, median
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
 
-from src.results.geometries import agreement_rows, geometry_rows, geometry_table, median_of
+from src.results.agreement import agreement_rows
+from src.results.geometries import geometry_rows, geometry_table
 
 
 def row(geometry: str, loss: float, norm: float, unlearned_norm: str = "", unlearned_angle: str = "") -> dict[str, Any]:
@@ -40,14 +45,29 @@ def test_rows_read_from_a_file_count_like_those_just_made() -> None:
 
 
 def test_the_median_is_over_all_numbers_in_all_cells() -> None:
-    assert median_of(CENSUS, "unlearned_norm") == 0.5
-    assert median_of(CENSUS[2:3], "unlearned_norm") is None
-    assert median_of([{"angle": "nan 3"}, {"angle": "1 nan"}, {"angle": "2"}], "angle") == 2
-    assert median_of([{"angle": "nan"}], "angle") is None
+    def median(*angles: str) -> float | None:
+        (found,) = geometry_rows([row("pentagon", 1.0, 1.0, "0.1", angle) for angle in angles])
+        return found["unlearned_angle"]
+
+    assert median("nan 3", "1 nan", "2") == 2
+    assert median("1 4", "2 4") == 3
+    assert median("nan") is None
+
+
+@given(st.lists(st.floats(width=32), min_size=1), st.lists(st.decimals(0, 180, places=2), min_size=1))
+def test_what_is_added_row_by_row_is_what_statistics_says_of_the_whole(losses: list[float], angles: list[Any]) -> None:
+    n = max(len(losses), len(angles))
+    losses = [losses[k % len(losses)] for k in range(n)]
+    angles = [angles[k % len(angles)] for k in range(n)]
+    census = (row("pentagon", loss, 1.0, "", str(angle)) for loss, angle in zip(losses, angles, strict=True))
+    (found,) = geometry_rows(census)
+    assert found["loss"] == fmean(losses) or math.isnan(found["loss"])
+    assert math.isnan(found["loss"]) == math.isnan(sum(losses))
+    assert found["unlearned_angle"] == median([float(angle) for angle in angles])
 
 
 def test_the_summary_of_one_census_names_each_geometry_once() -> None:
-    cells = [list(column.cells) for column in geometry_table({"": CENSUS}).columns]
+    cells = [list(column.cells) for column in geometry_table({"": geometry_rows(CENSUS)}).columns]
     assert cells == [
         ["pentagon", "hexagon"],
         ["3", "1"],
@@ -63,7 +83,9 @@ def test_the_summary_of_one_census_names_each_geometry_once() -> None:
 def test_the_summary_of_several_censuses_fits_a_terminal() -> None:
     console = Console(width=80, record=True, quiet=False)
     with console.capture() as capture:
-        console.print(geometry_table({"lr=0.001, momentum=0.99": CENSUS, "n_features=7": CENSUS}))
+        console.print(
+            geometry_table({name: geometry_rows(CENSUS) for name in ("lr=0.001, momentum=0.99", "n_features=7")})
+        )
     lines = capture.get().splitlines()
     assert "4 instances each" in lines[0]
     assert sum("pentagon" in line for line in lines) == 2

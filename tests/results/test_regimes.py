@@ -16,7 +16,8 @@ from src.figures.regimes import regimes_figure
 from src.geometry.polygons import count_directions, find_polygons
 from src.model import ReLUOutputModel
 from src.results.regimes import Regime, order_of, regime_rows, regime_table
-from src.runs.folder import REGIMES, REGIMES_PICTURE, read_rows
+from src.runs.folder import REGIMES, REGIMES_PICTURE
+from src.runs.tables import read_rows
 from src.sweep import __main__ as sweep
 from src.training.schedules import WarmupCosine
 from tests.running import ROOT, fit, slow

@@ -10,8 +10,9 @@ from callbacks.geometry_shares import GeometryShares
 from callbacks.recorder import Recorder
 from callbacks.trajectory import Trajectory
 from src.cli import main
-from src.runs.folder import CHECKPOINT, LANDSCAPE, read_rows, read_trajectory
+from src.runs.folder import CHECKPOINT, LANDSCAPE, read_trajectory
 from src.runs.moved import MOVED, as_today, states_as_today, that_train, where_now
+from src.runs.tables import read_rows
 from tests.running import ROOT, run_cli, run_of
 
 SMALL = ("--model.start.size=2", "--model.start.seed=3")

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from src.runs.folder import CENSUS, write_rows
+from src.runs.folder import CENSUS
+from src.runs.tables import write_rows
 
 # Seeds 0 to 9: pentagons that leave out one feature or (as with seven features) two, hexagons, a square.
 OUTCOMES = [

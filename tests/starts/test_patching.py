@@ -10,7 +10,8 @@ import torch
 
 from src.errors import ConfigError
 from src.model import ReLUOutputModel
-from src.runs.folder import CENSUS, write_rows
+from src.runs.folder import CENSUS
+from src.runs.tables import write_rows
 from src.starts import PatchingArms
 from src.starts.patching import ARMS, Outcome, Patch, plan_patches
 from tests.starts.unchanged import start

@@ -1,7 +1,7 @@
 """Sweeps in this process: their arguments, and an engine that remembers what it ran."""
 
 import json
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
 from src import cli
@@ -26,7 +26,9 @@ class Engine:
         self.fails = fails
         self.ran: list[str] = []
 
-    def __call__(self, cells: Sequence[Cell], n_jobs: int) -> Generator[tuple[Cell, int], None, None]:
+    def __call__(
+        self, cells: Sequence[Cell], n_jobs: int | None, say: Callable[[str], None]
+    ) -> Generator[tuple[Cell, int], None, None]:
         for cell in cells:
             self.ran.append(f"{cell.name}/{cell.folder.name}")
             if cell.name == self.fails:

@@ -7,7 +7,8 @@ import pytest
 
 from src import memory
 from src.errors import ConfigError
-from src.runs.folder import CONFIG, RATES, read_rows
+from src.runs.folder import CONFIG, RATES
+from src.runs.tables import read_rows
 from src.sweep import cells as of_sweep
 from src.sweep.cells import Cell, parse_grid
 from tests.running import ROOT

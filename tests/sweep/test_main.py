@@ -12,17 +12,17 @@ import pytest
 
 from src import cli
 from src.errors import STORAGE
-from src.runs.folder import CENSUS, CHECKPOINT, CONFIG, RATES, RATES_PICTURE, read_rows
+from src.runs.folder import CENSUS, CHECKPOINT, CONFIG, RATES, RATES_PICTURE
 from src.runs.lock import claim
+from src.runs.tables import read_rows
 from src.sweep import __main__ as sweep
 from src.sweep import cells as of_sweep
 from src.sweep import report as sweep_report
 from src.sweep.cells import Cell
 from src.sweep.local import run_local
-from tests.running import ROOT, slow
+from tests.running import slow
 from tests.sweep.sweeping import BASE, Engine, run
 
-TWICE = f"{ROOT}/configs/seeds.yaml,{ROOT}/tests/../configs/seeds.yaml"  # one name, two paths
 GRID = ["--grid=data.n_features=[4,5]", "--grid=model.optimizer.init_args.lr=[0.01]"]
 NAMES = [f"n_features={n}, lr=0.01" for n in (4, 5)]
 
@@ -184,8 +184,10 @@ def test_an_interrupted_cell_goes_on_from_its_checkpoint(tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_a_cell_that_fails_at_its_very_end_is_not_finished(tmp_path: Path) -> None:
-    def fails_late(cells: Sequence[Cell], n_jobs: int) -> Generator[tuple[Cell, int], None, None]:
-        for cell, _ in Engine()(cells, n_jobs):
+    def fails_late(
+        cells: Sequence[Cell], n_jobs: int | None, say: Callable[[str], None]
+    ) -> Generator[tuple[Cell, int], None, None]:
+        for cell, _ in Engine()(cells, n_jobs, say):
             yield cell, 1
 
     grid = "--grid=data.n_features=[4]"
@@ -200,49 +202,3 @@ def test_a_cell_that_fails_at_its_very_end_is_not_finished(tmp_path: Path) -> No
 def test_a_cell_without_a_census_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(tmp_path, "--grid=data.n_features=[4]", "--trainer.callbacks=[]") == 1
     assert "it left no census; has it callbacks.census.Census?" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        (["--grid=data.n_featurez=[4]"], "n_featurez"),
-        (["--grid=data.n_features=[]"], "--grid is data.n_features=[]; it must be key=[value,...] with at least"),
-        (["--grid=data.n_features=4"], "--grid is data.n_features=4; it must be key=[value,...] with at least"),
-        (["--grid=data.n_features"], "--grid is data.n_features; it must be key=[value,...] with at least one value."),
-        (["--grid=data.n_features=[4"], "--grid is data.n_features=[4; it must be"),
-        (["--grid=[4]"], "--grid is [4]; it must be key=[value,...] with at least one value."),
-        (["--grid=data.n_features=[4,4]"], "it must be a list of different values."),
-        (["--grid=data.seed=[1]", "--grid=data.seed=[2]"], "it must be the only one for data.seed."),
-        ([], "--grid is missing; it must be given, or --shards, or both."),
-        (["--shards=0"], "--shards is 0; it must be at least 1."),
-        (["--shards=6"], "--shards is 6; it must be from 1 to 5, the number of seeds."),
-        (["--shards=two"], "argument --shards: invalid int value: 'two'"),
-        (["--shards=2", "--jobs=0"], "--jobs is 0; it must be at least 1."),
-        (["--grid=data.n_features=[4]", "--print_config"], "--print_config is given; it must be left to"),
-        slow(["--grid=model.optimizer.init_args.lrr=[4]"], "lrr"),
-        slow(["--grid=nonsense=[1]"], "nonsense"),
-        slow(["--grid=data.feature_probability=[0.1,2]"], "data.feature_probability is 2.0; it must be in (0, 1]."),
-        slow(["--grid=model.n_instances=[0]"], "model.n_instances is 0; it must be at least 1."),
-        slow(["--grid=model.optimizer.init_args.lr=[-1]"], "model.optimizer is refused by torch"),
-        slow(["--grid=config=[no.yaml]"], "no.yaml"),
-        slow([f"--grid=config=[{TWICE}]"], "whose values differ in name."),
-        slow(["--grid=data.n_features=[4]", "--out=/dev/null/x"], "--out is /dev/null/x; it must be a folder that can"),
-        slow(["--grid=data.n_features=[4]", "--out=a\0b"], r"--out is 'a\x00b'; it must be a folder that can be made"),
-        slow(["--grid=trainer.max_steps=[0]"], "trainer.max_steps is 0; it must be at least 1."),
-        slow(["--grid=model.optimizer=[torch.optim.LBFGS]"], "model.optimizer"),
-        slow(["--shards=2", "--trainer.logger=false"], "trainer.logger is False"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else " ".join(value),
-)
-def test_a_bad_sweep_is_refused_before_anything_runs(
-    arguments: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    engine = Engine()
-    assert run(tmp_path / "sweep", *arguments, engine=engine) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.startswith("error: ")
-    assert sentence in err
-    assert err.count("\n") == 1
-    assert engine.ran == []
-    assert not (tmp_path / "sweep").exists()

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import torch
 
-from src.runs.folder import CENSUS, write_rows, write_trajectory
+from src.runs.folder import CENSUS, write_trajectory
+from src.runs.tables import write_rows
 from src.sweep.cells import Cell
 from src.sweep.polygons import polygons_of
 

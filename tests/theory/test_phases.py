@@ -11,15 +11,8 @@ import torch
 from src.distributions.supports import SupportSizes
 from src.population.closed_form import relu_derivatives
 from src.predictions import __main__ as predictions
-from src.runs.folder import (
-    CRITICAL_POINTS,
-    CROSSINGS,
-    LOSS_CHANGE,
-    LOSS_CHANGE_PICTURE,
-    PHASES,
-    PHASES_PICTURE,
-    read_rows,
-)
+from src.runs.folder import CRITICAL_POINTS, CROSSINGS, LOSS_CHANGE, LOSS_CHANGE_PICTURE, PHASES, PHASES_PICTURE
+from src.runs.tables import read_rows
 from src.theory.branches import Branch, follow, probabilities, stationary_points
 from src.theory.candidates import candidates, describe
 from src.theory.crossings import crossings
