@@ -6,6 +6,7 @@ import os
 import pkgutil
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
     _keep_signatures()
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_terminal_summary(terminalreporter: Any) -> None:
     """What the shards of `tests/fuzz` found, together: they run in other processes, whose output is not shown."""
     found = Counter[str]()
     for report in [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]:

@@ -52,6 +52,9 @@ def library() -> ctypes.CDLL | None:
     """The built library, or None, with a message, where it cannot be had."""
     if os.environ.get(SWITCH) == "0":
         return None
+    if sys.platform == "win32":
+        _say("On Windows the objective runs on torch operations, many times slower for stacks; WSL has its C++ part.")
+        return None
     try:
         key = _build_key()
         return _kept(key) or _build(key)

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from src.results.census import loss_text
-from src.results.rates import counted, rates_of
+from src.results.rates import counted, rate, rates_of
 
 NEAR_DEGREES = 5
 MEANS = ("loss", "frobenius_norm", "n_learned")
@@ -33,7 +33,7 @@ class _Members:
 
     def __init__(self) -> None:
         self._sums: dict[str, Counter[int]] = {name: Counter() for name in MEANS}  # numerators by denominator
-        self._infinite = dict.fromkeys(MEANS, 0.0)
+        self._not_finite = dict.fromkeys(MEANS, 0.0)
         self._counts: dict[str, Counter[str]] = {name: Counter() for name in MEDIANS}
 
     def add(self, row: Mapping[str, Any]) -> None:
@@ -43,13 +43,13 @@ class _Members:
                 numerator, denominator = value.as_integer_ratio()
                 sums[denominator] += numerator
             else:
-                self._infinite[name] += value
+                self._not_finite[name] += value
         for name, counts in self._counts.items():
             counts.update(row[name].split())
 
     def row(self, n: int) -> dict[str, float | None]:
         sums = {name: sum(Fraction(own, of) for of, own in sums.items()) for name, sums in self._sums.items()}
-        means = {name: (float(total) + self._infinite[name]) / n for name, total in sums.items()}
+        means = {name: (float(total) + self._not_finite[name]) / n for name, total in sums.items()}
         numbers = {name: _numbers(counts) for name, counts in self._counts.items()}
         medians = {name: _median(own) for name, own in numbers.items()}
         angles = numbers["unlearned_angle"]
@@ -109,12 +109,14 @@ def geometry_table(censuses: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table
         if several:
             table.add_row(Text(name, style="bold"))
         for row in rows:
+            share = rate(row["count"], row["n"])
+            digits = share.decimals
             stub, angle = row["unlearned_norm"], row["unlearned_angle"]
             table.add_row(
                 f"  {row['geometry']}" if several else row["geometry"],
                 f"{row['count']:,}",
-                f"{row['share']:.1%}",
-                f"{row['low']:.1%} to {row['high']:.1%}",
+                f"{share.share:.{digits}%}",
+                f"{share.low:.{digits}%} to {share.high:.{digits}%}",
                 loss_text(row["loss"]),
                 f"{row['frobenius_norm']:.3f}",
                 "" if stub is None else f"{stub:.3f}",

@@ -29,8 +29,14 @@ class Rate:
         """Columns of a table: `count, n, share, low, high`."""
         return {"count": self.count, "n": self.n, "share": self.share, "low": self.low, "high": self.high}
 
+    @property
+    def decimals(self) -> int:
+        """Of a percentage out of n: one of a thousand, three of a million."""
+        return max(1, int(math.log10(self.n)) // 2)
+
     def __str__(self) -> str:
-        return f"{self.share:.1%} ({100 * self.low:.1f} to {100 * self.high:.1f})"
+        digits = self.decimals
+        return f"{self.share:.{digits}%} ({100 * self.low:.{digits}f} to {100 * self.high:.{digits}f})"
 
 
 class Difference(NamedTuple):

@@ -38,6 +38,7 @@ regimes.csv, .png, .svg   over the sizes of a finite training set: what each ins
 import contextlib
 import errno
 import os
+import sys
 import weakref
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -85,6 +86,9 @@ def run_folder(trainer: Trainer) -> Path:
         FolderGoneError: if it is no longer the folder that it was.
     """
     folder = Path(trainer.log_dir or trainer.default_root_dir)
+    if sys.platform == "win32":  # where a folder cannot be opened
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
     if trainer not in _OPEN:
         folder.mkdir(parents=True, exist_ok=True)
         file = os.open(folder, os.O_RDONLY)

@@ -22,15 +22,13 @@ MOVED = {
 }
 
 TRAINING = ("callbacks.patching.PatchColumns",)
-RENAMED = {
+RENAMED = {  # arguments
     **{
-        f"Option '{name}' is not accepted": (
-            f"{name} is an argument of the start: --model.start {new.rpartition('.')[2]} --model.start.{name}."
-        )
+        name: f"{name} is an argument of the start: --model.start {new.rpartition('.')[2]} --model.start.{name}."
         for new, names in STARTS.values()
         for name in names
     },
-    "Option 'every_n_steps' is not accepted": (
+    "every_n_steps": (
         "every_n_steps of a callback is now n_records, how often it records in a whole run; in place of an older run's "
         "config.yaml, name the experiment's own, such as configs/hexagon.yaml."
     ),
@@ -42,9 +40,9 @@ SINCE = {"model.init_args.on_divergence": "stop"}
 
 def where_now(message: str) -> str | None:
     """The sentence that says what to use, if the message names something that has moved."""
-    for reason, sentence in RENAMED.items():
-        if reason in message:
-            return sentence
+    unknown = re.search(r"(?:Option|Key) '(\w+)' is not (?:accepted|expected)", message)
+    if unknown and unknown[1] in RENAMED:
+        return RENAMED[unknown[1]]
     old = next((path for path in sorted(MOVED, key=len, reverse=True) if path in message), None)
     return None if old is None else f"{old} has moved; use {MOVED[old]}."
 
