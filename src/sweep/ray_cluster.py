@@ -126,11 +126,12 @@ def _refuse_unseen(ray: Any, token: Path) -> None:
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: PLC0415
 
     probe = ray.remote(num_cpus=0, max_retries=0)(_sees)
-    word, looks = token.read_text(), {}
+    word, looks = token.read_text(), []
     for machine in machines_of(ray):
         there = NodeAffinitySchedulingStrategy(machine["NodeID"], soft=False)
-        looks[machine["NodeManagerAddress"]] = probe.options(scheduling_strategy=there).remote(os.getcwd(), token, word)
-    for name, look in looks.items():
+        look = probe.options(scheduling_strategy=there).remote(os.getcwd(), token, word)
+        looks.append((machine["NodeManagerHostname"], look))
+    for name, look in looks:
         try:
             sees = ray.get(look)
         except ray.exceptions.RayError:
