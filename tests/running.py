@@ -1,5 +1,6 @@
 """Short fits for tests: the command line in this process, and a bare trainer."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from src.runs.folder import CENSUS, CHECKPOINT, read_trajectory
 from src.runs.tables import read_rows
 
 ROOT = Path(__file__).parent.parent
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has the device or the folder that it needs")
 SMALL_VALIDATION = 2000
 QUIET: dict[str, Any] = {
     "accelerator": "cpu",
@@ -79,6 +81,7 @@ __all__ = [
     "ROOT",
     "SMALL_VALIDATION",
     "fit",
+    "on_linux",
     "read_census",
     "read_trajectory",
     "run_cli",

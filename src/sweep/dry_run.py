@@ -12,10 +12,18 @@ from src import waiting
 from src.results.rates import counted
 from src.sweep.cells import Cell
 from src.sweep.local import threads_of
-from src.sweep.trial import SECONDS, estimate
+from src.sweep.trial import estimate
 
 
 def dry_run(out: Path, cells: Sequence[Cell], options: argparse.Namespace) -> int:
+    """Print it all; return the exit status.
+
+    Args:
+        options: the sweep's own; see `src.sweep.options`.
+
+    Raises:
+        ConfigError: if the trial fails.
+    """
     due = [cell for cell in cells if not cell.is_finished]
     console = Console(soft_wrap=True, highlight=False, markup=False)
     waiting.clear()
@@ -30,12 +38,12 @@ def dry_run(out: Path, cells: Sequence[Cell], options: argparse.Namespace) -> in
     is_here = options.engine == "local"
     at_once = min((options.jobs or 1) if is_here else 1, len(due))
     n_threads = threads_of(options.jobs or 1) if is_here else max(1, int(options.cpus_per_shard))
-    waiting.say(f"a trial of {SECONDS} seconds")
+    waiting.say("a short trial")
     one = estimate(due, at_once, n_threads)
     waiting.clear()
     each = f"{counted(len(due), 'run')} of about {_time(one.seconds)} and {_size(one.bytes)} each"
     console.print(f"{each}: {_time(one.seconds * len(due) / at_once)} with {at_once} at a time on this machine, and")
-    console.print(f"{_size(one.bytes * len(due))} in {out}. From a trial of {SECONDS} seconds of training.")
+    console.print(f"{_size(one.bytes * len(due))} in {out}. Reckoned from runs of up to {counted(one.steps, 'step')}.")
     return 0
 
 
@@ -46,8 +54,8 @@ def _time(seconds: float) -> str:
     return f"{seconds:.0f} seconds"
 
 
-def _size(n_bytes: float) -> str:
+def _size(n_bytes: int) -> str:
     for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
         if n_bytes >= size:
             return f"{n_bytes / size:.3g} {unit}"
-    return f"{n_bytes / 1e3:.0f} kB"
+    return f"{n_bytes / 1e3:.3g} kB"

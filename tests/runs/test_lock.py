@@ -11,7 +11,7 @@ import pytest
 
 from src.errors import ConfigError
 from src.runs.lock import LOCK, claim
-from tests.running import ROOT
+from tests.running import ROOT, on_linux
 
 CLAIM = (
     "from pathlib import Path; from src.runs.lock import claim; from src.errors import ConfigError; import os, sys\n"
@@ -98,6 +98,7 @@ def test_a_folder_that_cannot_be_written_to_is_refused_in_a_sentence(tmp_path: P
     assert said.startswith(f"--out is {tmp_path / 'file'}; it must be a folder that can be written to: ")
 
 
+@on_linux
 def test_a_folder_in_which_no_file_can_be_made_is_not_said_to_be_held() -> None:
     said = refusal(Path("/proc"))
     assert said is not None

@@ -20,7 +20,7 @@ from src.sweep import cells as of_sweep
 from src.sweep import report as sweep_report
 from src.sweep.cells import Cell
 from src.sweep.local import run_local
-from tests.running import slow
+from tests.running import on_linux, slow
 from tests.sweep.sweeping import BASE, Engine, run
 
 GRID = ["--grid=data.n_features=[4,5]", "--grid=model.optimizer.init_args.lr=[0.01]"]
@@ -121,6 +121,7 @@ def test_a_signal_amid_the_report_and_more_after_it_end_a_sweep_in_a_sentence(
     assert capsys.readouterr().err == "Stopped. The same command skips what is finished and goes on with the rest.\n"
 
 
+@on_linux
 def test_a_full_disk_ends_a_sweep_in_a_sentence(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = (finished / RATES).read_text()
     (finished / f"{RATES}.part").symlink_to("/dev/full")
