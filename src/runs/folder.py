@@ -31,6 +31,7 @@ rates.csv, .png, .svg     shares of geometries with intervals, one row a cell an
 polygons.png, .svg        what all instances ended in, of up to 16
 <cell>/<shard>/finished   the run came to its end; what it holds is how long its census then was
 <cell>/census.parquet     with --parquet: the rows of all its shards in one table
+slurm/<k>/                with --engine slurm: the scripts for sbatch, and what its tasks print
 agreement.csv             how often a seed has the same geometry in two cells
 regimes.csv, .png, .svg   over the sizes of a finite training set: what each instance stores, and its losses
 """

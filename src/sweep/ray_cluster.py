@@ -62,13 +62,13 @@ def machines_of(ray: Any) -> list[dict[str, Any]]:
 
 
 def _connect(address: str | None, cpus: float) -> Any:
+    if address is not None:
+        _refuse_unreachable(address)
     os.environ.update(QUIET)  # which Ray reads when it is imported
     try:
         import ray  # noqa: PLC0415 - an extra
     except ImportError:
         raise ConfigError("--engine is ray, and Ray is missing; install it: pip install -e '.[ray]'.") from None
-    if address is not None:
-        _refuse_unreachable(address)
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     ours = {name: value for name, value in os.environ.items() if name.startswith("TOY_") or name == "CXX"}
     threads = str(max(1, int(cpus)))
@@ -100,6 +100,15 @@ def _refuse_unreachable(address: str) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         raise ConfigError(f"--address is {address}; it must be a Ray cluster that answers: {reason}.") from None
+    if os.environ.get("RAY_USE_TLS") == "1":
+        return
+    import grpc  # noqa: PLC0415 - what Ray speaks
+
+    with grpc.insecure_channel(address) as channel:
+        try:
+            grpc.channel_ready_future(channel).result(timeout=REACHED)
+        except grpc.FutureTimeoutError:
+            require(False, "--address", address, "a Ray cluster; what answers there is none")
 
 
 def _why_not(address: str | None, message: str) -> str:
