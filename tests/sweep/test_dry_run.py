@@ -8,7 +8,7 @@ import pytest
 from src.runs.folder import CENSUS
 from src.sweep import __main__ as sweep
 from src.sweep import trial
-from src.sweep.cells import Cell, cells_of
+from src.sweep.cells import Cell
 from tests.sweep.sweeping import BASE, Engine, run
 
 START, OF_A_STEP = 3.0, 0.05  # seconds of the runs that are made up here
@@ -41,7 +41,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def test_what_a_step_takes_is_told_from_two_trials(
     n_steps: int, trials: list[int], clock: Clock, tmp_path: Path
 ) -> None:
-    _, cells = cells_of([*BASE, f"--trainer.max_steps={n_steps}"], {}, 5, tmp_path)
+    config = {"trainer": {"max_steps": n_steps}}
+    cells = [Cell("seeds", {}, {}, [], tmp_path / "seeds" / str(k), config) for k in range(5)]
     found = trial.estimate(cells, 2, 1)
     assert clock.trials == [(2, steps) for steps in trials]
     assert found.seconds == pytest.approx(START + OF_A_STEP * n_steps)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from src.errors import ConfigError
 from src.sweep import __main__ as sweep
+from src.sweep.ray_cluster import cluster
 from tests.sweep.sweeping import BASE
 
 MUST = "it must be `auto`, or HOST:PORT as `ray start --head` prints it."
@@ -23,8 +25,10 @@ def refusal(folder: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -
 
 
 @pytest.mark.parametrize("address", ["nonsense", "ray://host:1", "host:", "host:99999", "a b:1"])
-def test_what_is_no_address_is_refused(address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert refusal(tmp_path, capsys, f"--address={address}") == f"error: --address is {address}; {MUST}\n"
+def test_what_is_no_address_is_refused(address: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as refused, cluster(tmp_path, address, 1, 0):
+        pass
+    assert str(refused.value) == f"--address is {address}; {MUST}"
 
 
 def test_an_address_where_nothing_answers_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

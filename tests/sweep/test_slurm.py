@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from src import cli
+from src.errors import ConfigError
 from src.runs.folder import CENSUS, CHECKPOINT, RATES, read_settings
 from src.sweep import __main__ as sweep
 from src.sweep.shard import read_list, run_cell
+from src.sweep.slurm import submit
 from tests.running import ROOT
 from tests.sweep.sweeping import BASE, run
 
@@ -65,21 +67,16 @@ def test_the_scripts_ask_for_what_was_asked_for(tmp_path: Path, capsys: pytest.C
     assert "%" not in scripts(tmp_path, 2)[0].split("--ntasks")[0]
 
 
-def test_without_sbatch_submitting_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_without_sbatch_submitting_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert sweep.main([*SHARDS, f"--out={tmp_path / 'sweep'}", "--submit"]) == 2
-    assert capsys.readouterr().err == "error: --submit is given; it must be left out where there is no `sbatch`.\n"
+    with pytest.raises(ConfigError, match="--submit is given; it must be left out where there is no `sbatch`."):
+        submit(tmp_path, tmp_path)
 
 
-def test_what_sbatch_says_is_passed_on(log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "bin/sbatch").write_text(
-        "#!/bin/sh\necho 'sbatch: error: invalid partition specified: x' >&2\nexit 1\n"
-    )
-    assert sweep.main([*SHARDS, f"--out={tmp_path / 'sweep'}", "--submit"]) == 2
-    said = "sbatch: error: invalid partition specified: x"
-    assert capsys.readouterr().err == f"error: --submit is refused by sbatch: {said}.\n"
+def test_what_sbatch_says_is_passed_on(log: Path, tmp_path: Path) -> None:
+    (tmp_path / "bin/sbatch").write_text("#!/bin/sh\necho 'sbatch: error: no such partition' >&2\nexit 1\n")
+    with pytest.raises(ConfigError, match="^--submit is refused by sbatch: sbatch: error: no such partition.$"):
+        submit(tmp_path, tmp_path)
 
 
 @pytest.mark.slow
