@@ -26,7 +26,7 @@ def refusal(folder: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -
 
 @pytest.mark.parametrize("address", ["nonsense", "ray://host:1", "host:", "host:99999", "a b:1"])
 def test_what_is_no_address_is_refused(address: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError) as refused, cluster(tmp_path, address, 1, 0):
+    with pytest.raises(ConfigError) as refused, cluster(tmp_path, address, 1.0, 0.0):
         pass
     assert str(refused.value) == f"--address is {address}; {MUST}"
 

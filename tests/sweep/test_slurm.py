@@ -69,13 +69,13 @@ def test_the_scripts_ask_for_what_was_asked_for(tmp_path: Path, capsys: pytest.C
 
 def test_without_sbatch_submitting_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(ConfigError, match="--submit is given; it must be left out where there is no `sbatch`."):
+    with pytest.raises(ConfigError, match="it must be left out where there is no `sbatch`"):
         submit(tmp_path, tmp_path)
 
 
 def test_what_sbatch_says_is_passed_on(log: Path, tmp_path: Path) -> None:
     (tmp_path / "bin/sbatch").write_text("#!/bin/sh\necho 'sbatch: error: no such partition' >&2\nexit 1\n")
-    with pytest.raises(ConfigError, match="^--submit is refused by sbatch: sbatch: error: no such partition.$"):
+    with pytest.raises(ConfigError, match="is refused by sbatch: sbatch: error: no such partition"):
         submit(tmp_path, tmp_path)
 
 
