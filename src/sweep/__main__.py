@@ -136,6 +136,8 @@ def main(args: list[str] | None = None, engine: Engine | None = None) -> int:
     with stoppable():
         try:
             options, arguments = parse(given, str(__doc__))
+            if options.parquet:
+                pyarrow()  # refused now, not when the cells have run
             out, cells = cells_of(arguments, parse_grid(options.grid), options.shards, options.out)
             if options.dry_run:
                 return dry_run(out, cells, options)
@@ -143,9 +145,7 @@ def main(args: list[str] | None = None, engine: Engine | None = None) -> int:
                 for cell in cells:
                     cell.refuse_another_run()  # as `cells_of` does, but another sweep may have ended here since
                 waiting.clear()
-                if options.parquet:
-                    pyarrow()  # refused now, not when the cells have run
-                merged = Merged(out, cells, options.parquet)
+                merged = Merged(out, cells, options.parquet, runs=not options.merge)
                 if options.merge or not merged.due or engine is not None or options.engine != "slurm":
                     return _run(options, merged, engine)
                 scripts = write_scripts(out, merged.due, job_of(options), given)

@@ -18,7 +18,7 @@ from src.errors import ConfigError, require
 from src.gate.nulls import class_at
 from src.gate.rehearsal import refuse_unusable
 from src.runs.checkpoints import last_readable
-from src.runs.folder import CENSUS, CHECKPOINT, FINISHED, flat_settings, read_settings
+from src.runs.folder import CENSUS, CHECKPOINT, FINISHED, flat_settings, read_settings, write_whole
 from src.runs.moved import SINCE, as_today, that_train
 from src.runs.tables import rows_of
 
@@ -65,7 +65,7 @@ class Cell:
         return finished.read_text() in ("", str(census.stat().st_size))  # earlier sweeps left it empty
 
     def finish(self) -> None:
-        (self.folder / FINISHED).write_text(str((self.folder / CENSUS).stat().st_size))
+        write_whole(self.folder / FINISHED, str((self.folder / CENSUS).stat().st_size).encode())
 
     @property
     def has_census(self) -> bool:

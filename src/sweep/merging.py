@@ -15,20 +15,21 @@ OF_A_SHARD = ("geometry_count", "geometry_share", "geometry_share_low", "geometr
 class Merged:
     """The combinations of a sweep whose shards are all finished.
 
-    A combination whose shards were removed is read from its `census.parquet`, if that was written.
+    Where nothing is to be run, a combination whose shards were removed is read from its `census.parquet`.
 
     Args:
         out: the sweep's folder.
         cells: all of the sweep's.
         parquet: whether each combination's rows are also written into one table.
+        runs: whether cells are to be run.
 
     Attributes:
         due: the cells that were not finished at first.
         rows: `geometry_rows` of each finished combination, by its name, in the order of the cells.
     """
 
-    def __init__(self, out: Path, cells: Sequence[Cell], parquet: bool = False) -> None:
-        self.out, self.cells, self.parquet = out, list(cells), parquet
+    def __init__(self, out: Path, cells: Sequence[Cell], parquet: bool = False, runs: bool = True) -> None:
+        self.out, self.cells, self.parquet, self._runs = out, list(cells), parquet, runs
         self.rows: dict[str, list[dict[str, Any]]] = {}
         self.due = [cell for cell in cells if not cell.is_finished]
         self._shards: dict[str, list[Cell]] = {cell.name: [] for cell in cells}
@@ -40,7 +41,8 @@ class Merged:
 
     def add(self, cell: Cell) -> None:
         """A cell has come to its end; if it was the last of its combination, `rates.csv` is written anew."""
-        cell.finish()
+        if not cell.is_finished:
+            cell.finish()
         self._missing[cell.name].discard(cell.folder)
         if not self._missing[cell.name]:
             self.write()
@@ -61,7 +63,8 @@ class Merged:
         """The rows of a combination, if it is finished."""
         if not self._missing[name]:
             return Joined(tuple(cell.folder / CENSUS for cell in self._shards[name]))
-        return Joined((self._table(name),)) if self._table(name).is_file() else None
+        was_removed = not any(cell.folder.exists() for cell in self._shards[name])
+        return Joined((self._table(name),)) if not self._runs and was_removed and self._table(name).is_file() else None
 
     def finished(self) -> list[Cell]:
         """The cells of combinations of which every shard's folder is there and finished."""

@@ -1,7 +1,9 @@
 """The options of `python -m src.sweep`. What is no option of its own is for every cell."""
 
 import argparse
+import math
 import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ EPILOG = "Everything else goes to `python -m src.cli fit`, in every cell. The ke
 ENGINES = ("local", "ray", "slurm")
 OF_CLUSTERS = {"cpus_per_shard": 1.0, "gpus_per_shard": 0.0}  # with the values that they have by default
 OF_RAY = {"address": None, "max_retries": 3}
+SCRIPTS_OWN = ("--array", "--dependency", "--output", "--signal", "--ntasks", "--cpus-per-task", "--gpus-per-task")
 OF_SLURM = {"submit": False, "sbatch": ""}
 
 
@@ -68,15 +71,28 @@ def _check(options: argparse.Namespace, arguments: list[str]) -> None:
         require(value is None or value >= least, f"--{name.replace('_', '-')}", value, f"at least {least}")
     require(options.cpus_per_shard > 0, "--cpus-per-shard", options.cpus_per_shard, "more than 0")
     require(options.gpus_per_shard >= 0, "--gpus-per-shard", options.gpus_per_shard, "at least 0")
-    for name in OF_CLUSTERS if options.engine == "slurm" else ():
-        value = getattr(options, name)
-        require(value.is_integer(), f"--{name.replace('_', '-')}", value, "a whole number for SLURM")
-    require(not (options.dry_run and options.merge), "--dry-run", "given", "left out where --merge is given")
+    for name in OF_CLUSTERS:
+        value, option = getattr(options, name), f"--{name.replace('_', '-')}"
+        require(math.isfinite(value), option, value, "a number")
+        require(options.engine != "slurm" or value.is_integer(), option, value, "a whole number for SLURM")
+        require(round(value, 4) == value, option, value, "a number of at most four decimals")
+        is_whole = value.is_integer() or value < 1 or name == "cpus_per_shard"
+        require(is_whole, option, value, "a whole number, or a part of one GPU")
+    if options.merge or options.dry_run:
+        other = "--merge" if options.merge else "--dry-run"
+        for option, given in (("--dry-run", options.dry_run and options.merge), ("--submit", options.submit)):
+            require(not given, option, "given", f"left out where {other} is given")
+    has_sbatch = not options.submit or shutil.which("sbatch") is not None
+    require(has_sbatch, "--submit", "given", "left out where there is no `sbatch`")
     try:
         options.sbatch = shlex.split(options.sbatch)
     except ValueError as error:
         require(False, "--sbatch", options.sbatch, f"options as in a shell: {error}")
     is_option = all(option.startswith("-") and "=" in option for option in options.sbatch)
     require(is_option, "--sbatch", shlex.join(options.sbatch), "options such as --time=1:00:00, each with its `=`")
+    for option in options.sbatch:
+        name = option.partition("=")[0]
+        require(name not in SCRIPTS_OWN, "--sbatch", option, f"another: {name} is the script's own")
+        require(option.isprintable(), "--sbatch", repr(option), "on one line")
     printing = any(argument.startswith("--print_config") for argument in arguments)
     require(not printing, "--print_config", "given", "left to `python -m src.cli fit`")

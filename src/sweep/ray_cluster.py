@@ -6,21 +6,27 @@ import re
 import secrets
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from src.errors import ConfigError, require
 from src.stopping import STOPPING
 
 STORE = 100 * 2**20  # bytes of Ray's object store: results are files, and nothing is put there
 REACHED = 5  # seconds in which an address has to answer
+SHOWN = 10  # seconds in which a shared file system shows a new file
 TOKEN = ".cluster"
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent anywhere, and nothing said about it
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # none of its lines: what they tell of is retried, or told of here
 }
+
+
+class UnseenError(OSError):
+    """A machine of the cluster does not see the sweep's folder."""
 
 
 @contextmanager
@@ -146,13 +152,27 @@ def _refuse_unseen(ray: Any, token: Path) -> None:
         except ray.exceptions.RayError:
             allowed = f"the project's folder, on storage that every machine sees; {name} cannot run what is in it"
             raise ConfigError(f"the working directory is {os.getcwd()}; it must be {allowed}.") from None
-        require(sees, "--out", token.parent, f"on storage that every machine of the cluster sees; {name} does not")
+        if not sees:
+            refuse_unseen(token, name)
+
+
+def refuse_unseen(token: Path, machine: str) -> NoReturn:
+    allowed = f"on storage that every machine of the cluster sees; {machine} does not"
+    raise ConfigError(f"--out is {token.parent}; it must be {allowed}.")
 
 
 def _sees(directory: str, token: Path, word: str) -> bool:
     """On another machine."""
-    try:
-        os.chdir(directory)
-        return token.read_text() == word
-    except OSError:
-        return False
+    return is_seen(token) and token.read_text() == word and Path(directory).is_dir()
+
+
+def is_seen(token: Path) -> bool:
+    """Whether this machine sees the token; a network file system has some seconds to show it."""
+    end = time.monotonic() + SHOWN
+    while not token.is_file():
+        if time.monotonic() > end:
+            return False
+        with suppress(OSError):
+            os.listdir(token.parent)  # which makes it look
+        time.sleep(0.2)
+    return True

@@ -1,6 +1,7 @@
 """The engine that runs cells on a Ray cluster: each cell is one task, started again if its worker is lost."""
 
 import os
+import signal
 import socket
 import time
 from collections import deque
@@ -14,11 +15,16 @@ from src.results.rates import counted
 from src.stopping import noted
 from src.sweep.cells import Cell
 from src.sweep.local import Engine
-from src.sweep.ray_cluster import cluster, machines_of, token_in
+from src.sweep.ray_cluster import UnseenError, cluster, is_seen, machines_of, refuse_unseen, token_in
 from src.sweep.shard import run_cell
 
 LOOK = 0.2  # seconds between looks at the signals
+STOPPED = (128 + signal.SIGTERM, 128 + signal.SIGHUP)  # exit statuses
 VISIBLE = 60  # seconds until a shared file system has to show what another machine wrote
+
+
+class LostError(RuntimeError):
+    """A cell was stopped by another than the sweep, as when a machine is taken out of a cluster."""
 
 
 @contextmanager
@@ -30,17 +36,21 @@ def ray_engine(out: Path, address: str | None, cpus: float, gpus: float, max_ret
         out, address, cpus, gpus: see `src.sweep.ray_cluster.cluster`, which also says what is refused.
     """
     with cluster(out, address, cpus, gpus) as ray:
-        task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=max_retries)(_run)
+        retried = {"max_retries": max_retries, "retry_exceptions": [LostError]}
+        task = ray.remote(num_cpus=cpus, num_gpus=gpus, **retried)(_run)
         start = partial(task.remote, directory=os.getcwd(), token=token_in(out))
         yield partial(_run_all, ray, start, partial(_room, ray, cpus, gpus))
 
 
 def _run(cell: Cell, directory: str, token: Path) -> tuple[int, bool]:
     """On a machine of the cluster: the exit status, and whether the cell is finished."""
-    if not token.is_file():  # on a machine that came later
-        raise FileNotFoundError(f"{socket.gethostname()} does not see {token.parent}, where the sweep is")
+    if not is_seen(token):  # on a machine that came later
+        raise UnseenError(socket.gethostname())
     os.chdir(directory)
-    return run_cell(cell), cell.is_finished
+    status = run_cell(cell)
+    if status in STOPPED:  # not by the sweep itself, which interrupts: the machine is to go
+        raise LostError(f"it was stopped by signal {status - 128}")
+    return status, cell.is_finished
 
 
 def _room(ray: Any, cpus: float, gpus: float) -> int:
@@ -85,6 +95,8 @@ def _status(ray: Any, reference: Any, cell: Cell) -> int:
         status, is_finished = ray.get(reference)
     except ray.exceptions.RayError as error:
         cause = getattr(error, "cause", None)
+        if isinstance(cause, UnseenError):
+            refuse_unseen(token_in(cell.folder.parents[1]), str(cause))
         lost = f"its worker, or its machine, was lost once too often ({type(error).__name__})"
         with suppress(OSError):
             cell.output.parent.mkdir(parents=True, exist_ok=True)
@@ -92,9 +104,11 @@ def _status(ray: Any, reference: Any, cell: Cell) -> int:
                 output.write(f"error: {cause or lost}\n")
         return 1
     end = time.monotonic() + VISIBLE
-    while is_finished and not cell.is_finished and time.monotonic() < end:
+    while is_finished and not cell.is_finished:
         with suppress(OSError):
             os.listdir(cell.folder)  # which makes a network file system look
+        if time.monotonic() > end:
+            return 1  # it is not merged half seen; the same command finds it finished
         time.sleep(LOOK)
     return int(status)
 

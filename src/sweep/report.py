@@ -37,7 +37,7 @@ def report(merged: Merged, console: Console) -> None:
     if polygons is not None:
         write_figure(out / POLYGONS, polygons)
         pictures.append(out / POLYGONS)
-    else:
+    elif finished:
         for suffix in (".png", ".svg"):
             (out / POLYGONS).with_suffix(suffix).unlink(missing_ok=True)
     agreement = agreement_of(cells, {name: merged.census(name) for name in merged.rows})

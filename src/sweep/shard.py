@@ -24,6 +24,7 @@ from src.runs.lock import claim
 from src.sweep.cells import Cell
 
 PATIENCE = 120  # seconds that a lost worker, which may not know yet that it is lost, has to leave the run folder
+FREE = "free"
 LOOK = 0.5  # seconds between looks
 
 
@@ -54,9 +55,11 @@ def _wait_for(folder: Path) -> None:
     end = time.monotonic() + PATIENCE
     while folder.is_dir() and time.monotonic() < end:
         try:
-            with claim(folder, "the run folder", "free"):
+            with claim(folder, "the run folder", FREE):
                 return
-        except ConfigError:
+        except ConfigError as error:
+            if not str(error).endswith(f"must be {FREE}."):
+                return  # it cannot be written to, as `fit` will say
             time.sleep(LOOK)
 
 

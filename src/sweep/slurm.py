@@ -2,14 +2,13 @@
 
 import argparse
 import shlex
-import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from src.errors import ConfigError, require
+from src.errors import ConfigError
 from src.runs.folder import write_whole
 from src.sweep.cells import Cell
 from src.sweep.shard import write_list
@@ -58,17 +57,23 @@ def write_scripts(out: Path, due: Sequence[Cell], job: Job, sweep: Sequence[str]
         sweep: the arguments of this sweep, with which it is called again to merge.
     """
     above = out.absolute() / "slurm"
-    folder = above / str(sum(1 for _ in above.glob("*")) + 1)  # tasks of an earlier submission may still read theirs
+    before = [int(path.name) for path in above.glob("*") if path.name.isdigit()]
+    folder = above / str(max(before, default=0) + 1)  # tasks of an earlier submission may still read theirs
     folder.mkdir(parents=True)
     write_list(folder / CELLS, due)
     throttle = "" if job.at_a_time is None else f"%{job.at_a_time}"
     gpus = [f"--gpus-per-task={job.gpus}"] if job.gpus else []
     asked = [f"--array=0-{len(due) - 1}{throttle}", "--ntasks=1", f"--cpus-per-task={job.cpus}", *gpus]
-    asked += ["--requeue", "--open-mode=append", f"--signal=B:TERM@{WARNED}", f"--output={folder}/task_%a.txt"]
+    asked += [
+        "--requeue",
+        "--open-mode=append",
+        f"--signal=B:TERM@{WARNED}",
+        f"--output={_escaped(folder)}/task_%a.txt",
+    ]
     task = ["-m", "src.sweep.shard", str(folder / CELLS)]
     threads = [f"export OMP_NUM_THREADS={job.cpus} MKL_NUM_THREADS={job.cpus}"]
     array = _script("toy", [*asked, *job.options], threads, f'{_python(task)} "$SLURM_ARRAY_TASK_ID"')
-    merging = ["--ntasks=1", f"--output={folder}/merge.txt"]
+    merging = ["--ntasks=1", f"--output={_escaped(folder)}/merge.txt"]
     merge = _script(
         "toy_merge",
         [*merging, *job.options],
@@ -82,9 +87,14 @@ def write_scripts(out: Path, due: Sequence[Cell], job: Job, sweep: Sequence[str]
 
 def _script(name: str, options: Sequence[str], before: Sequence[str], command: str) -> str:
     """`exec` gives the signal before the time limit to Python itself, which then saves and stops."""
-    asked = [f"#SBATCH {option}" for option in (f"--job-name={name}", *options)]
+    asked = [f"#SBATCH {shlex.quote(option)}" for option in (f"--job-name={name}", *options)]
     lines = ["#!/bin/bash", *asked, f"cd {shlex.quote(str(Path.cwd()))} || exit 1", *before, f"exec {command}"]
     return "\n".join(lines) + "\n"
+
+
+def _escaped(path: Path) -> str:
+    """As sbatch reads names of files, in which `%` begins a number of the job."""
+    return str(path).replace("%", "%%")
 
 
 def _python(arguments: Sequence[str]) -> str:
@@ -95,11 +105,13 @@ def submit(array: Path, merge: Path) -> tuple[str, str]:
     """Hand both to SLURM, the second to run when every task of the first has ended; return the numbers of the jobs.
 
     Raises:
-        ConfigError: if there is no `sbatch`, or it refuses.
+        ConfigError: if `sbatch` refuses.
     """
-    require(shutil.which("sbatch") is not None, "--submit", "given", "left out where there is no `sbatch`")
     first = _sbatch("--parsable", str(array))
-    return first, _sbatch("--parsable", f"--dependency=afterany:{first}", str(merge))
+    try:
+        return first, _sbatch("--parsable", f"--dependency=afterany:{first}", str(merge))
+    except ConfigError as error:
+        raise ConfigError(f"{error} The array runs as job {first}; merge later, by the same command.") from None
 
 
 def _sbatch(*arguments: str) -> str:

@@ -56,7 +56,7 @@ def estimate(cells: Sequence[Cell], n_at_once: int, n_threads: int) -> Estimate:
             shutil.rmtree(place, ignore_errors=True)
         if steps == n_steps:
             return Estimate(seconds, size, steps)
-        if before is not None and seconds - before[1] > ENOUGH:
+        if before is not None and steps > before[0] and seconds - before[1] > ENOUGH:
             of_a_step = (seconds - before[1]) / (steps - before[0])
             return Estimate(seconds + (n_steps - steps) * of_a_step, size, steps)
         before = steps, seconds

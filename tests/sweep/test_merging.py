@@ -84,6 +84,16 @@ def test_rates_come_from_either(tmp_path: Path) -> None:
     assert geometry_rows(Joined((tmp_path / "both.parquet",))) == geometry_rows(Joined(parts))
 
 
+def test_an_old_table_is_no_result_of_a_sweep_that_runs(tmp_path: Path) -> None:
+    cell = Cell("seeds", {}, {}, [], tmp_path / "seeds" / "all", {})
+    cell.folder.parent.mkdir(parents=True)
+    (tmp_path / "seeds" / CENSUS_PARQUET).touch()
+    assert Merged(tmp_path, [cell]).census("seeds") is None
+    assert Merged(tmp_path, [cell], runs=False).census("seeds") is not None
+    long_census(cell.folder / CENSUS, 3)  # a run that was cut off
+    assert Merged(tmp_path, [cell], runs=False).census("seeds") is None
+
+
 @pytest.mark.slow
 def test_a_sweep_whose_shards_were_removed_is_reported_from_its_one_table(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

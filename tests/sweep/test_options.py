@@ -37,6 +37,18 @@ TWICE = f"{ROOT}/configs/seeds.yaml,{ROOT}/tests/../configs/seeds.yaml"  # one n
         (["--shards=2", "--engine=ray", "--max-retries=-1"], "--max-retries is -1; it must be at least 0."),
         (["--shards=2", "--engine=slurm", "--sbatch=--time"], "each with its `=`."),
         (["--shards=2", "--engine=slurm", "--sbatch='--time"], "it must be options as in a shell"),
+        (
+            ["--shards=2", "--engine=slurm", "--sbatch=--array=1"],
+            "it must be another: --array is the script's own.",
+        ),
+        (["--shards=2", "--engine=slurm", "--sbatch='--comment=a\nb'"], "it must be on one line."),
+        (
+            ["--shards=2", "--engine=slurm", "--submit", "--merge"],
+            "--submit is given; it must be left out where",
+        ),
+        (["--shards=2", "--engine=ray", "--cpus-per-shard=inf"], "--cpus-per-shard is inf; it must be a number."),
+        (["--shards=2", "--engine=ray", "--cpus-per-shard=1e-5"], "it must be a number of at most four decimals."),
+        (["--shards=2", "--engine=ray", "--gpus-per-shard=1.5"], "it must be a whole number, or a part of one GPU."),
         (["--shards=2", "--merge", "--dry-run"], "--dry-run is given; it must be left out where --merge is given."),
         slow(["--grid=model.optimizer.init_args.lrr=[4]"], "lrr"),
         slow(["--grid=nonsense=[1]"], "nonsense"),

@@ -106,14 +106,15 @@ def test_a_machine_that_is_lost_costs_nothing_but_time(cluster: Any, reference: 
     assert_same(tmp_path, reference)
 
 
-def test_a_worker_that_is_killed_is_replaced(cluster: Any, reference: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_worker_that_ends_by_a_signal_is_replaced(number: int, cluster: Any, reference: Path, tmp_path: Path) -> None:
     sweeping = start(cluster, tmp_path)
     wait_for(lambda: is_amid(tmp_path), sweeping)
     raylets = [node.all_processes["raylet"][0].process.pid for node in (cluster.head_node, *cluster.worker_nodes)]
     workers = [child for pid in raylets for child in psutil.Process(pid).children() if child.name().startswith("ray::")]
     busy = [worker for worker in workers if worker.cmdline()[0].startswith("ray::_run")]
     assert busy
-    busy[0].kill()
+    busy[0].send_signal(number)
     status, _, err = ended(sweeping)
     assert (status, err) == (0, "")
     assert n_resumed(tmp_path) >= 1
@@ -147,6 +148,20 @@ def test_ctrl_c_leaves_every_shard_to_go_on_from(cluster: Any, reference: Path, 
     assert_same(tmp_path, reference)
 
 
+def test_without_an_address_it_starts_a_cluster_and_stops_it(reference: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "src.sweep", *BASE, *SHARDS, f"--out={tmp_path}", "--engine=ray"]
+    sweeping = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: is_amid(tmp_path), sweeping)
+    started = psutil.Process(sweeping.pid).children(recursive=True)
+    assert any(process.name().startswith("raylet") for process in started)
+    status, out, err = ended(sweeping)
+    assert (status, err) == (0, "")
+    assert out.splitlines()[0].startswith("cells 16/16")
+    _, alive = psutil.wait_procs(started, timeout=20)
+    assert alive == []
+    assert_same(tmp_path, reference)
+
+
 def test_a_shard_that_fails_by_itself_is_not_tried_again(cluster: Any, tmp_path: Path) -> None:
     sgd = [f"--config={ROOT}/configs/optimizers/sgd.yaml", "--model.optimizer.init_args.lr=1e6"]
     status, out, err = ended(start(cluster, tmp_path, *sgd, "--data.block_size=1"))
@@ -160,11 +175,12 @@ def test_a_machine_that_does_not_see_the_folder_is_named(cluster: Any, tmp_path:
     folder = tmp_path / "sweep"
     folder.mkdir()
     hidden = f"mount -t tmpfs none {folder} && exec ray start --address={cluster.address} --num-cpus=1 --block"
-    if subprocess.run(["unshare", "--mount", "true"], check=False, capture_output=True).returncode != 0:
+    apart = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--mount"]
+    if subprocess.run([*apart, "true"], check=False, capture_output=True).returncode != 0:
         pytest.skip("this process may not give another one file systems of its own")
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     node = subprocess.Popen(
-        ["unshare", "--mount", "sh", "-c", hidden],
+        [*apart, "sh", "-c", hidden],
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

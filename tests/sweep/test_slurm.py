@@ -1,7 +1,10 @@
 """What a sweep hands to SLURM: tasks that run one shard each, and a job that merges what they leave."""
 
 import os
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ from src import cli
 from src.errors import ConfigError
 from src.runs.folder import CENSUS, CHECKPOINT, RATES, read_settings
 from src.sweep import __main__ as sweep
+from src.sweep.options import parse
 from src.sweep.shard import read_list, run_cell
 from src.sweep.slurm import submit
 from tests.running import ROOT
@@ -54,7 +58,8 @@ def test_the_scripts_ask_for_what_was_asked_for(tmp_path: Path, capsys: pytest.C
     array, merge = scripts(tmp_path)
     for line in ("--array=0-2%2", "--cpus-per-task=4", "--gpus-per-task=1", "--time=1:00:00", "--signal=B:TERM@120"):
         assert f"#SBATCH {line}\n" in array
-    assert "#SBATCH --partition=a b\n" in array + merge
+    for script in (array, merge):
+        assert "#SBATCH '--partition=a b'\n" in script
     assert array.endswith(
         f'exec {sys.executable} -m src.sweep.shard {tmp_path}/slurm/1/cells.json "$SLURM_ARRAY_TASK_ID"\n'
     )
@@ -70,7 +75,7 @@ def test_the_scripts_ask_for_what_was_asked_for(tmp_path: Path, capsys: pytest.C
 def test_without_sbatch_submitting_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ConfigError, match="it must be left out where there is no `sbatch`"):
-        submit(tmp_path, tmp_path)
+        parse(["--shards=2", "--engine=slurm", "--submit"], "")
 
 
 def test_what_sbatch_says_is_passed_on(log: Path, tmp_path: Path) -> None:
@@ -111,3 +116,23 @@ def test_a_task_goes_on_from_its_checkpoint(log: Path, tmp_path: Path) -> None:
     whole = tmp_path / "whole" / cell.folder.relative_to(tmp_path / "part")
     assert (cell.folder / CENSUS).read_bytes() == (whole / CENSUS).read_bytes()
     assert read_settings(cell.folder)["ckpt_path"] == str(cell.folder / CHECKPOINT)
+
+
+@pytest.mark.slow
+def test_a_task_that_is_told_of_its_time_limit_saves_and_stops_and_goes_on_later(tmp_path: Path) -> None:
+    long = ["--trainer.max_steps=8000", f"--out={tmp_path}"]
+    assert sweep.main([*SHARDS, *long]) == 0
+    cell = read_list(tmp_path / "slurm/1/cells.json")[0]
+    environment = {**os.environ, "SLURM_ARRAY_TASK_ID": "0"}
+    script = ["bash", str(tmp_path / "slurm/1/array.sbatch")]
+    task = subprocess.Popen(script, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL)
+    end = time.monotonic() + 60
+    while not (cell.folder / CHECKPOINT).is_file():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    task.terminate()  # of bash, in whose place Python is
+    assert task.wait(timeout=60) == 128 + signal.SIGTERM
+    assert "Stopped at step" in cell.output.read_text()
+    assert not cell.is_finished
+    assert subprocess.run(script, env=environment, cwd=ROOT, check=False, capture_output=True).returncode == 0
+    assert cell.is_finished
