@@ -165,7 +165,7 @@ def test_a_sweep_over_the_number_of_examples_is_drawn_as_data_regimes(
         f"--out={tmp_path}",
     ]
 
-    def engine(cells, n_jobs):  # type: ignore[no-untyped-def]
+    def engine(cells, n_jobs, say):  # type: ignore[no-untyped-def]
         for cell in cells:
             yield cell, cli.main(["fit", *cell.arguments])
 
