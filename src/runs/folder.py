@@ -116,8 +116,8 @@ def make_folder(out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"--out is {out}; it must be a folder that can be made: {error.strerror}.") from None
-    except ValueError as error:  # no path at all: a null byte is in it
-        raise ConfigError(f"--out is {str(out)!r}; it must be a folder that can be made: {error}.") from None
+    except ValueError:  # no path at all; how Python puts it depends on its version
+        raise ConfigError(f"--out is {str(out)!r}; it must be a folder that can be made: it has a null byte.") from None
 
 
 @contextlib.contextmanager

@@ -191,7 +191,7 @@ def test_the_phases_command_writes_its_tables_and_its_picture(
             ["theory", "--out", "/dev/null/x"],
             "--out is /dev/null/x; it must be a folder that can be made: Not a directory.",
         ),
-        (["theory", "--out", "a\0b"], r"--out is 'a\x00b'; it must be a folder that can be made: embedded null byte."),
+        (["theory", "--out", "a\0b"], r"--out is 'a\x00b'; it must be a folder that can be made: it has a null byte."),
         (["phases", "--n_features", "six"], "argument --n_features: invalid int value: 'six'"),
     ],
 )
