@@ -117,8 +117,6 @@ def merge(merged: Merged) -> int:
 
 
 def _run(options: argparse.Namespace, merged: Merged, engine: Engine | None) -> int:
-    if options.merge or not merged.due:
-        return merge(merged)
     with contextlib.ExitStack() as stack:
         if engine is None and options.engine == "ray":
             waiting.say("joining the cluster" if options.address else "starting Ray")
@@ -146,7 +144,9 @@ def main(args: list[str] | None = None, engine: Engine | None = None) -> int:
                     cell.refuse_another_run()  # as `cells_of` does, but another sweep may have ended here since
                 waiting.clear()
                 merged = Merged(out, cells, options.parquet, runs=not options.merge)
-                if options.merge or not merged.due or engine is not None or options.engine != "slurm":
+                if options.merge or not merged.due:
+                    return merge(merged)
+                if engine is not None or options.engine != "slurm":
                     return _run(options, merged, engine)
                 scripts = write_scripts(out, merged.due, job_of(options), given)
             return hand_over(*scripts, options.submit)  # when the folder is free, for the job that merges
