@@ -8,7 +8,7 @@
 (Elhage et al. 2022, "Toy Models of Superposition".) `ToyModel` is a stack of such models with everything but the ReLU
 left open, `ReLUOutputModel` is the one above. A variant overrides what differs, most often one of the three pointwise
 hooks: `activate(z)`, `target(x)`, `error(x, x')`. How a stack trains is in `src/training`, how loss and gradient are
-computed in `src/objective`. Axes and symbols are those of `src/__init__.py`.
+computed in `src/objective`. Axes and symbols are those of `src/__init__.py`. More models: `src/variants.py`.
 """
 
 import torch
@@ -18,8 +18,8 @@ from torch import Tensor
 
 from src.errors import require
 from src.memory import STATE_COPIES, require_memory
-from src.objective import Autograd, ReLUOutput
-from src.starts.start import Start, seeds_of
+from src.objective import Autograd, Pointwise, ReLUOutput
+from src.starts.start import Start, drawn_after, seeds_of
 from src.training.divergence import OnDivergence
 from src.training.optimizers import adamw
 from src.training.stack import Stack
@@ -47,7 +47,7 @@ class ToyModel(Stack):
         ConfigError: if a size is not positive, a seed negative, or two settings contradict each other.
     """
 
-    computed_by: type[Autograd] = Autograd
+    computed_by: type[Autograd] = Pointwise
 
     def __init__(
         self,
@@ -74,15 +74,26 @@ class ToyModel(Stack):
         self.init_std = init_std if init_std is not None else (2 / (n_hidden + n_features)) ** 0.5
         self.W = torch.nn.Parameter(start.initial_W(self))
         self.b = torch.nn.Parameter(torch.zeros(self.n_instances, n_features))
+        self.importance: Tensor | None  # of each feature's loss, [feature] or [instance, feature]; None is 1 each
+        self.register_buffer("importance", None)
 
     def initial_weights(self, seed: int) -> Float[Tensor, "hidden feature"]:
         """The W that an instance of this seed starts from, alone or in any stack."""
         generator = torch.Generator().manual_seed(seed)
         return torch.randn(self.n_hidden, self.n_features, generator=generator) * self.init_std
 
+    def drawn(self, *shapes: tuple[int, ...]) -> list[Tensor]:
+        """Standard normal numbers for a variant's further parameters, [instance, *shape]: each seed's, after its W."""
+        return drawn_after(self.seeds, (self.n_hidden, self.n_features), shapes)
+
     @property
     def columns(self) -> Float[Tensor, "instance hidden feature"]:
         """Where each feature points in the hidden space: what geometry is about, and what pictures show."""
+        return self.W
+
+    @property
+    def decoder(self) -> Float[Tensor, "instance hidden feature"]:
+        """V, whose columns the hidden vector is read along: W itself, or what an untied variant has."""
         return self.W
 
     def encode(self, x: Float[Tensor, "*instance batch feature"]) -> Float[Tensor, "instance batch hidden"]:
@@ -94,8 +105,8 @@ class ToyModel(Stack):
         raise NotImplementedError(f"{type(self).__name__} must define activate(z)")
 
     def decode(self, h: Float[Tensor, "instance batch hidden"]) -> Float[Tensor, "instance batch feature"]:
-        """The reconstruction x' = activate(W^T h + b)."""
-        return self.activate(h @ self.W + self.b.unsqueeze(-2))
+        """The reconstruction x' = activate(V^T h + b), V being the decoder."""
+        return self.activate(h @ self.decoder + self.b.unsqueeze(-2))
 
     def forward(self, x: Float[Tensor, "*instance batch feature"]) -> Float[Tensor, "instance batch feature"]:
         return self.decode(self.encode(x))
@@ -114,10 +125,8 @@ class ToyModel(Stack):
         self, x: Float[Tensor, "*instance batch feature"], weights: Float[Tensor, " batch"] | None = None
     ) -> Float[Tensor, "instance feature"]:
         """The error of each feature: its mean over the batch, or its sum with `weights`."""
-        if self.objective.feature_losses is not None:  # the same numbers at speed
-            return self.objective.feature_losses(self.W, self.b, x, weights)
-        errors = self.error(self.target(x), self(x))
-        return errors.mean(dim=-2) if weights is None else torch.einsum("b,ibf->if", weights, errors)
+        losses = self.objective.feature_losses(x, weights)  # from the hooks above, or the same numbers at speed
+        return losses if self.importance is None else self.importance * losses
 
 
 class ReLUOutputModel(ToyModel):

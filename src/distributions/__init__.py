@@ -2,7 +2,8 @@
 
 from src.distributions.distribution import Distribution
 from src.distributions.examples import Chunk, Sample
+from src.distributions.signed import Signed
 from src.distributions.sparse import Sparse
 from src.distributions.supports import SupportSizes
 
-__all__ = ["Chunk", "Distribution", "Sample", "Sparse", "SupportSizes"]
+__all__ = ["Chunk", "Distribution", "Sample", "Signed", "Sparse", "SupportSizes"]

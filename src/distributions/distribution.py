@@ -11,7 +11,7 @@ from src.distributions.supports import SupportSizes
 
 
 class Distribution(ABC):
-    """A law that examples x follow, each entry in [0, 1].
+    """A law that examples x follow, each entry in [0, 1], or in [-1, 1] where the law has signs.
 
     A law of one's own sets `n_features` and defines `draw`. One whose sets of active features can be enumerated defines
     `support_sizes` too: then the loss over it is exact, and otherwise a fixed sample's. Its text, `str(law)`, says

@@ -30,6 +30,17 @@ class Sample:
         self.chunks = chunks
 
 
+def without_empty_rows(
+    x: Float[Tensor, "batch feature"], weights: Float[Tensor, " batch"] | None
+) -> tuple[Float[Tensor, "row feature"], Float[Tensor, " row"]]:
+    """The same examples with those that are all zero merged into one, the last, that carries their weight."""
+    weights = x.new_full((len(x),), 1 / len(x)) if weights is None else weights.to(x)
+    is_active = (x != 0).any(dim=-1)
+    active = is_active.nonzero().squeeze(1)
+    of_empty = weights.sum() - weights[active].sum() if len(active) < len(x) else weights.new_zeros(())
+    return torch.cat([x[active], x.new_zeros(1, x.shape[-1])]), torch.cat([weights[active], of_empty.view(1)])
+
+
 def collapse_empty_rows(x: Float[Tensor, "batch feature"], weight: float) -> Chunk:
     """A sample of total weight `weight` with its all-zero rows merged into one that carries theirs.
 

@@ -21,6 +21,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from src.data.endless import SparseFeatures
 from src.errors import ConfigError, require
 from src.gate.nulls import class_at, said
+from src.gate.sentences import where_raised
 from src.model import ToyModel
 from src.training.optimizers import rehearse
 
@@ -60,13 +61,28 @@ def refuse_unusable(trainer: Trainer, model: ToyModel, datamodule: LightningData
             require(isinstance(value, kind), f"trainer.logger.{name}", repr(value), f"of another type: {said(kind)}")
     if isinstance(datamodule, SparseFeatures):
         datamodule.refuse_stack(model.n_instances)
-    if type(model).feature_losses is ToyModel.feature_losses:
-        model.trainer = trainer  # as it will be: a model may ask it for the step
-        try:
-            model(torch.zeros(1, model.n_features))
-        except NotImplementedError as error:
-            raise ConfigError(f"model is {type(model).__name__}; it must be one that is complete: {error}.") from None
+    model.trainer = trainer  # as it will be: a model may ask it for the step
+    _rehearse_hooks(model)
     rehearse(model, trainer.max_steps)
+
+
+@torch.no_grad()
+def _rehearse_hooks(model: ToyModel) -> None:
+    """The loss of two examples, since what a hook of the user's own gets wrong is a mistake in the setting `model`."""
+    x, weights, name = torch.zeros(2, model.n_features), torch.full((2,), 0.5), type(model).__name__
+    try:
+        if type(model).feature_losses is ToyModel.feature_losses:
+            found, shape = model.error(model.target(x), model(x)), (model.n_instances, *x.shape)
+        else:
+            found, shape = model.feature_losses(x, weights), tuple(model.b.shape)
+    except NotImplementedError as error:
+        raise ConfigError(f"model is {name}; it must be one that is complete: {error}.") from None
+    except Exception as error:
+        raise ConfigError(f"model is {name}; it must be one that runs: {where_raised(error)}.") from error
+    is_right = isinstance(found, torch.Tensor) and tuple(found.shape) == shape
+    axes = "[instance, batch, feature]" if len(shape) == 3 else "[instance, feature]"
+    given = list(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
+    require(is_right, f"the losses of {name}", given, f"{list(shape)}, {axes}")
 
 
 def _refuse_callbacks(trainer: Trainer, model: ToyModel) -> None:

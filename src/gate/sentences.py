@@ -5,6 +5,7 @@ import re
 import sysconfig
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from traceback import walk_tb
 from typing import Any, TypeVar
 
@@ -68,6 +69,14 @@ def _is_a_librarys(error: Exception) -> bool:
     frames = [frame for frame, _ in walk_tb(error.__traceback__)]
     own = [frame for frame in frames if not frame.f_code.co_filename.startswith(LIBRARIES)]
     return own[-1].f_globals.get("__name__") in CALLERS
+
+
+def where_raised(error: Exception) -> str:
+    """An error in a user's code: what, and where in the code of the user."""
+    frames = [(frame, line) for frame, line in walk_tb(error.__traceback__)]
+    frame, line = [own for own in frames if not own[0].f_code.co_filename.startswith(LIBRARIES)][-1]
+    words = f"{type(error).__name__}: {' '.join(str(error).split())}"[:LONGEST]
+    return f"{Path(frame.f_code.co_filename).name}, line {line}, in {frame.f_code.co_name}: {words.rstrip('.')}"
 
 
 def _raised_by(error: Exception) -> str:

@@ -1,6 +1,6 @@
-"""The loss and gradient of any toy model from its hooks, by autograd; and, in one place, what computes a model."""
+"""The loss and gradient of any toy model from its hooks, by autograd."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -8,29 +8,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from src.distributions.examples import Chunk, Sample
+from src.distributions.examples import Chunk, Sample, without_empty_rows
 from src.distributions.supports import SupportSizes
 from src.population.losses import PopulationLosses
 from src.population.quadrature import integrate
 from src.population.sample import PopulationLoss
 
-HOOKS = ("encode", "activate", "decode", "forward", "target", "error", "feature_losses")  # that make a model's loss
+POINTWISE = ("activate", "target", "error")  # the hooks that make a model's loss, entry by entry,
+FREE = ("encode", "decode", "forward", "feature_losses")  # and otherwise
+HOOKS = (*POINTWISE, *FREE)
 MAX_ENTRIES = 2**18  # of x' at a time when a whole distribution is evaluated: 1 MiB of float32, which stays in cache
 MIN_EXAMPLES = 32  # below this a part of a distribution costs more to start than to compute
-
-
-def objective_of(model: Any) -> "Autograd":
-    """What computes a model: the objective that its class names by `computed_by`, as long as it still does.
-
-    That is so if all hooks are those of the class that named it. A class that changes `feature_losses` alone, to weigh
-    them or to add a term, may call the inherited one, which the named objective still computes; all else is autograd.
-    """
-    naming = next(kind for kind in type(model).__mro__ if "computed_by" in vars(kind))
-    changed = {hook for hook in HOOKS if getattr(type(model), hook) is not getattr(naming, hook)}
-    named: Autograd = naming.computed_by(model)  # type: ignore[attr-defined]
-    if not changed:
-        return named
-    return Autograd(model, named.feature_losses if changed == {"feature_losses"} else None)
 
 
 class Autograd:
@@ -38,23 +26,48 @@ class Autograd:
 
     Args:
         model: a `ToyModel`.
-        feature_losses: the same as the model's hooks other than `feature_losses` compute, at speed and
-            differentiable, from W, b, x and weights; None where nothing does.
-
-    Attributes:
-        has_closed_form: whether the population loss of this model is known in closed form, with its derivatives.
+        why: nothing faster computes it, for whoever runs it.
+        terms: computes, at speed and differentiable, what the hooks other than `feature_losses` do.
     """
 
-    has_closed_form = False
-
-    def __init__(self, model: Any, feature_losses: Callable[..., Tensor] | None = None) -> None:
+    def __init__(self, model: Any, why: str = "", terms: "Autograd | None" = None) -> None:
         self.model = model
-        self.feature_losses = feature_losses
+        self.why = why
+        self.terms = terms
+        self.mixes_examples = False  # whether an example's loss depends on the others'
+
+    @property
+    def description(self) -> str:
+        """How the model is computed, in a few words."""
+        by = "autograd" if self.terms is None else f"{self.terms.description}, and autograd"
+        return f"{by}: {self.why}" if self.why else by
+
+    @property
+    def has_closed_form(self) -> bool:
+        """Whether the population loss of this model is known in closed form, with its derivatives."""
+        return False
 
     @property
     def has_threads(self) -> bool:
         """Whether training calls something that has threads of its own."""
-        return False
+        return self.terms is not None and self.terms.has_threads
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the model has changed since this was made, in what it cannot see."""
+        return self.terms is not None and self.terms.is_stale
+
+    @property
+    def text(self) -> str:
+        """What has been written out of the model's hooks, if anything."""
+        return self.terms.text if self.terms is not None else ""
+
+    def feature_losses(self, x: Tensor, weights: Tensor | None = None) -> Float[Tensor, "instance feature"]:
+        """The error of each feature: its mean over the batch, or its sum with `weights`; differentiable."""
+        if self.terms is not None:
+            return self.terms.feature_losses(x, weights)
+        errors = self.model.error(self.model.target(x), self.model(x))
+        return errors.mean(dim=-2) if weights is None else torch.einsum("b,ibf->if", weights, errors)
 
     def set_gradients(
         self,
@@ -62,10 +75,13 @@ class Autograd:
         out: Float[Tensor, "instance feature"] | None = None,
         weights: Float[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "instance feature"]:
-        """Set all parameters' `grad` to that of the loss on one batch; return the feature losses, in `out` if given."""
+        """Set all parameters' `grad` to that of the loss on one batch; return the feature losses, in `out` if given.
+
+        Of the empty examples that all instances share, one is computed, with the weight of all.
+        """
         self.model.zero_grad()
         total = torch.zeros_like(self.model.b) if out is None else out.zero_()
-        for share, part in self._dense_parts(x, weights) if x.is_sparse else [(1, (x, weights))]:
+        for share, part in self._parts(x, weights):
             feature_losses = share * self.model.feature_losses(*part)
             # Not `manual_backward`: its three rounds of hooks would cost a fifth of a small model's step.
             feature_losses.mean(dim=-1).sum().backward()
@@ -106,6 +122,13 @@ class Autograd:
         """Where each example lies in the hidden space; x may be sparse."""
         parts = [part.x for _, part in self._dense_parts(x, None)]
         return torch.cat([self.model.encode(part).mT for part in parts], dim=-1)
+
+    def _parts(self, x: Tensor, weights: Tensor | None) -> Iterable[tuple[Any, Any]]:
+        if x.is_sparse:
+            return self._dense_parts(x, weights)
+        if x.dim() == 3 or self.mixes_examples or self.terms is not None:  # a kernel does that by itself
+            return [(1, (x, weights))]
+        return [(1, without_empty_rows(x, weights))]
 
     def _dense_parts(self, x: Tensor, weights: Tensor | None) -> Iterator[tuple[Tensor, Chunk]]:
         """As many examples at a time as stay in cache: their share of the weights, and they with weights that sum to 1.

@@ -1,5 +1,7 @@
 """The kernel as a library: `cpp/`, built once with the machine's own C++ compiler, kept in the user's cache.
 
+Another policy, or a decoder of its own, makes another library; each is known by its content.
+
 A library runs whatever is in it. So it is loaded only from where no one but the user can write, and only undamaged.
 """
 
@@ -19,10 +21,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 SOURCES = Path(__file__).parent / "cpp"
-MAIN = SOURCES / "fused.cpp"
+POLICY = "policy.h"
 FUNCTIONS = ("solve_float32", "solve_float64")
 SWITCH = "TOY_SUPERPOSITION_FUSED"  # 0 in the environment: do without
 COMPILERS = ("c++", "g++", "clang++")
@@ -34,6 +36,18 @@ ABANDONED = 24 * 3600  # seconds after which a folder to build in is one whose b
 WORK = "toy-superposition-build-"  # how the names of those folders begin
 ROOM = 2**20  # bytes, several times what a library takes
 WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+
+
+class Variant(NamedTuple):
+    """What is built: by default the post's model, for all sizes."""
+
+    name: str = ""  # the model's, for messages
+    policy: str = ""  # the text of the header that the library includes as POLICY
+    main: str = "fused.cpp"  # the source that is compiled
+    options: tuple[str, ...] = ()  # of the compiler, the definitions that `cpp/fused.cpp` lists
+
+
+THE_POSTS = Variant()
 
 
 @contextlib.contextmanager
@@ -48,7 +62,7 @@ meanwhile: Callable[[str], contextlib.AbstractContextManager[Any]] = said
 
 
 @functools.cache
-def library() -> ctypes.CDLL | None:
+def library(variant: Variant = THE_POSTS) -> ctypes.CDLL | None:
     """The built library, or None, with a message, where it cannot be had."""
     if os.environ.get(SWITCH) == "0":
         return None
@@ -56,8 +70,8 @@ def library() -> ctypes.CDLL | None:
         _say("On Windows the objective runs on torch operations, many times slower for stacks; WSL has its C++ part.")
         return None
     try:
-        key = _build_key()
-        return _kept(key) or _build(key)
+        key = _build_key(variant)
+        return _kept(key) or _build(key, variant)
     except OSError as error:
         _say(f"Without its C++ part ({error}) the objective runs on torch operations, many times slower for stacks.")
         return None
@@ -68,14 +82,14 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "toy-superposition"
 
 
-def _build_key() -> str:
+def _build_key(variant: Variant = THE_POSTS) -> str:
     """Names what a build depends on: the source, and the machine whose instructions it may use."""
     machine = [platform.system(), platform.machine()]
     with contextlib.suppress(OSError):  # no such file but on Linux
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         machine += sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))})
     sources = [path.read_bytes() for path in sorted(SOURCES.iterdir()) if path.suffix in (".cpp", ".h")]
-    parts = (sources, FLAGS, OPTIONS, os.environ.get("CXX"), machine)
+    parts = (sources, FLAGS, OPTIONS, os.environ.get("CXX"), machine, *variant[1:])
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
@@ -131,7 +145,7 @@ def _is_own(status: os.stat_result) -> bool:
     return status.st_uid == os.geteuid() and not status.st_mode & WRITABLE_BY_OTHERS
 
 
-def _build(key: str) -> ctypes.CDLL:
+def _build(key: str, variant: Variant) -> ctypes.CDLL:
     """Compile, load, and keep what could be loaded. It appears in the cache whole or not at all."""
     compiler = _compiler()
     cache = _usable_cache()
@@ -139,8 +153,9 @@ def _build(key: str) -> ctypes.CDLL:
     start = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix=WORK, dir=cache, ignore_cleanup_errors=True) as folder:
         built = Path(folder) / "fused.so"
-        with meanwhile(f"Building the objective's C++ part with {shlex.join(compiler)}, {times} ..."):
-            options = _compile(compiler, built)
+        part = "the objective's C++ part" + (f" for {variant.name}" if variant.name else "")
+        with meanwhile(f"Building {part} with {shlex.join(compiler)}, {times} ..."):
+            options = _compile(compiler, built, variant)
         built.chmod(0o700)  # whatever the umask says
         built = built.rename(built.with_name(_name(key, built)))
         loaded = _load(built, key)
@@ -152,7 +167,7 @@ def _build(key: str) -> ctypes.CDLL:
 
 
 def _usable_cache() -> Path | None:
-    """The cache folder if a build can be made and kept there; without builds that were killed."""
+    """The cache folder if a build can be kept there; without builds that were killed."""
     try:
         folder = _own_cache()
         with tempfile.TemporaryFile(dir=folder) as file:
@@ -191,10 +206,14 @@ def _compiler() -> list[str]:
     raise OSError(f"CXX is {chosen}; it must be a command of this machine")
 
 
-def _compile(compiler: list[str], built: Path) -> tuple[str, ...]:
+def _compile(compiler: list[str], built: Path, variant: Variant) -> tuple[str, ...]:
     """With the first options that this compiler takes, which are returned."""
+    own = list(variant.options)
+    if variant.policy:
+        (built.parent / POLICY).write_text(variant.policy)
+        own += [f'-DPOLICY="{POLICY}"', f"-I{SOURCES}", f"-I{built.parent}"]
     for options in OPTIONS:
-        status, messages = _run([*compiler, *FLAGS, *options, "-o", str(built), str(MAIN)])
+        status, messages = _run([*compiler, *FLAGS, *options, *own, "-o", str(built), str(SOURCES / variant.main)])
         if status == 0:
             return options
     reasons = [line for line in messages.splitlines() if "error" in line] or ["it failed"]

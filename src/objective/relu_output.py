@@ -8,48 +8,29 @@ from torch import Tensor
 
 from src.distributions.examples import Sample
 from src.distributions.supports import SupportSizes
-from src.objective import kernel, loss_and_gradient
-from src.objective.autograd import Autograd
+from src.objective.pointwise import Pointwise
 from src.population import closed_form
 from src.population.losses import PopulationLosses
 
 
-class ReLUOutput(Autograd):
-    """Computes x' = ReLU(W^T W x + b) with the squared error, many times faster than its hooks would."""
-
-    has_closed_form = True
+class ReLUOutput(Pointwise):
+    """Computes x' = ReLU(V^T W x + b) with the squared error, many times faster than its hooks would."""
 
     def __init__(self, model: Any) -> None:
-        super().__init__(model, loss_and_gradient.feature_losses)
+        super().__init__(model)
 
     @property
-    def has_threads(self) -> bool:
-        return kernel.serves(self.model.W)
-
-    def set_gradients(
-        self,
-        x: Float[Tensor, "*instance batch feature"],
-        out: Float[Tensor, "instance feature"] | None = None,
-        weights: Float[Tensor, " batch"] | None = None,
-    ) -> Float[Tensor, "instance feature"]:
-        W, b = self.model.W, self.model.b
-        losses, W.grad, b.grad = loss_and_gradient.losses_and_gradients(W, b, x, weights, out=out)
-        return losses
-
-    def losses(
-        self,
-        x: Float[Tensor, "batch feature"],
-        weights: Float[Tensor, " batch"] | None = None,
-        instances: list[int] | None = None,
-    ) -> Float[Tensor, "instance feature"]:
-        chosen = slice(None) if instances is None else instances
-        return loss_and_gradient.losses_alone(self.model.W[chosen], self.model.b[chosen], x, weights)
+    def has_closed_form(self) -> bool:
+        return self._decoder is None and self.model.importance is None
 
     def losses_over(self, population: SupportSizes | Sample) -> PopulationLosses:
         if isinstance(population, Sample):
             return super().losses_over(population)
-        return closed_form.relu_losses(self.model.W, self.model.b, population)
+        return closed_form.relu_losses(self.model.W, self.model.b, population, self._decoder, self.model.importance)
 
     @torch.no_grad()
     def hidden_vectors(self, x: Float[Tensor, "batch feature"]) -> Float[Tensor, "instance hidden batch"]:
         return self.model.encode(x).mT
+
+    def _serves(self, V: Tensor | None) -> bool:
+        return V is None or super()._serves(V)  # without the kernel the tied model has tensor operations of its own

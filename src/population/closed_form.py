@@ -47,22 +47,28 @@ class Derivatives(NamedTuple):
 
 @torch.no_grad()
 def relu_losses(
-    W: Float[Tensor, "instance hidden feature"], b: Float[Tensor, "instance feature"], distribution: SupportSizes
+    W: Float[Tensor, "instance hidden feature"],
+    b: Float[Tensor, "instance feature"],
+    distribution: SupportSizes,
+    V: Float[Tensor, "instance hidden feature"] | None = None,
+    importance: Float[Tensor, "*instance feature"] | None = None,
 ) -> PopulationLosses:
-    """The population loss of x' = ReLU(W^T W x + b) in closed form.
+    """The population loss of x' = ReLU(V^T W x + b) in closed form, by default with V = W.
+
+    With `importance`, each feature's loss is multiplied by its own.
 
     The error is estimated by a second evaluation that takes fewer entries of W^T W for small. It is no less than 1e-11
     of the loss of a model that returns 0: of a nearly perfect model, whose loss is far below that, it is a large share.
     """
     losses, others = [], []
-    for rows in _rows(W, b).split(_at_once(distribution)):  # type: ignore[no-untyped-call]
+    for rows in _rows(W, b, V).split(_at_once(distribution)):  # type: ignore[no-untyped-call]
         losses.append(_row_losses(rows, distribution, SMALL))
         others.append(_row_losses(rows, distribution, OTHER_SMALL))
-    feature_losses = torch.cat(losses)
+    factor = torch.ones_like(b[0]).double() if importance is None else importance.double()
+    feature_losses = factor * torch.cat(losses)
     loss = feature_losses.mean(dim=1)
-    error = (torch.cat(others).mean(dim=1) - loss).abs() + UNSEEN * distribution.n_active / (
-        3 * distribution.n_features
-    )
+    unseen = UNSEEN * distribution.n_active / (3 * distribution.n_features) * factor.mean(dim=-1)
+    error = ((factor * torch.cat(others)).mean(dim=1) - loss).abs() + unseen
     return PopulationLosses(feature_losses, loss, error, CLOSED_FORM)
 
 
@@ -87,10 +93,11 @@ def _at_once(distribution: SupportSizes) -> int:
     return max(1, ENTRIES_AT_ONCE // (n * largest))
 
 
-def _rows(W: Tensor, b: Tensor) -> Float[Tensor, "instance feature column"]:
-    """What each feature's loss depends on: its row of W^T W, and its bias behind it."""
+def _rows(W: Tensor, b: Tensor, V: Tensor | None = None) -> Float[Tensor, "instance feature column"]:
+    """What each feature's loss depends on: its row of V^T W, V = W by default, and its bias behind it."""
     W, b = W.detach().double(), b.detach().double()
-    return torch.cat([W.mT @ W, b.unsqueeze(-1)], dim=-1)
+    V = W if V is None else V.detach().double()
+    return torch.cat([V.mT @ W, b.unsqueeze(-1)], dim=-1)
 
 
 def _derivatives(W: Tensor, b: Tensor, distribution: SupportSizes) -> Derivatives:

@@ -28,6 +28,9 @@ REFINEMENT = 1.5  # points of a rule over those of the one before
 MAX_NODES = 2**24  # of a quadrature rule for one instance, and
 MAX_NODE_INSTANCES = 2**28  # for a stack, but no fewer than
 MIN_NODES = 2**17
+MAX_POINTS = (
+    4000  # along one axis, since finding Gauss's points takes time with their square: a jump would ask for more
+)
 NODES_AT_ONCE = 2**16
 KINK = 0.02  # error of a rule with one point, of a model's loss on the cube
 
@@ -126,8 +129,8 @@ def integrate(
         return math.comb(n, size) * n_points**size
 
     def is_allowed(size: int) -> bool:
-        others = sum(n_nodes(s, points[s]) for s in sizes if s != size)
-        return others + n_nodes(size, math.ceil(REFINEMENT * points[size])) <= max_nodes
+        others, finer = sum(n_nodes(s, points[s]) for s in sizes if s != size), math.ceil(REFINEMENT * points[size])
+        return others + n_nodes(size, finer) <= max_nodes and finer <= MAX_POINTS
 
     n, probabilities = distribution.n_features, distribution.size_probabilities
     sizes = [size for size in range(1, n + 1) if probabilities[size] > 0]

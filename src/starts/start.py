@@ -53,6 +53,17 @@ class Start:
         return {}
 
 
+def drawn_after(seeds: Sequence[int], first: tuple[int, ...], shapes: Sequence[tuple[int, ...]]) -> list[Tensor]:
+    """What each seed's generator draws once it has drawn normal numbers in the shape `first`: [instance, *shape]."""
+    drawn: list[list[Tensor]] = [[] for _ in shapes]
+    for seed in seeds:
+        generator = torch.Generator().manual_seed(seed)
+        torch.randn(first, generator=generator)
+        for shape, own in zip(shapes, drawn, strict=True):
+            own.append(torch.randn(shape, generator=generator))
+    return [torch.stack(own) for own in drawn]
+
+
 def seeds_of(
     start: Start, n_instances: int, first_seed: int, seeds: list[int] | None, bytes_of_parameters: int
 ) -> list[int]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
 from typing import Any, get_args
 
 import torch
@@ -11,6 +10,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.strategies import SingleDeviceStrategy
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -19,7 +19,7 @@ from src.distributions.examples import Chunk, Sample
 from src.distributions.supports import SupportSizes
 from src.errors import require
 from src.geometry.polygons import Polygons, find_polygons
-from src.objective.autograd import Autograd, objective_of
+from src.objective import Autograd, objective_of
 from src.population.losses import PopulationLosses
 from src.population.quadrature import summary
 from src.runs.folder import forget_folder
@@ -76,13 +76,26 @@ class Stack(LightningModule):
         self.began_with: dict[str, Any] = {}  # what `resuming` writes into checkpoints of how the fit began
         self.divergence = Divergence(freezes=on_divergence == "freeze")
         self.gradient_norms: dict[tuple[int, ...] | None, GradientNormSums] = {}  # summed at every step, for who asked
+        self._objective: Autograd | None = None
         self._recorded: tuple[tuple[int, ...], Tensor] | None = None
         self._recording_sample: Chunk | None = None
 
-    @cached_property
+    @property
     def objective(self) -> Autograd:
         """What computes losses and gradients: see `src.objective`."""
-        return objective_of(self)
+        if self._objective is None:
+            self._objective = objective_of(self)
+        elif self._objective.is_stale:
+            before, self._objective = self._objective, objective_of(self)
+            is_training = self._trainer is not None and self._trainer.training
+            if is_training and before.text != self._objective.text:  # it would be compiled again and again
+                self._objective = Autograd(self, "a number of the model's changes as it trains")
+                self.say_how_computed()
+        return self._objective
+
+    def say_how_computed(self) -> None:
+        """One line: by the kernel, or why not."""
+        rank_zero_info(f"computed by: {self.objective.description}")
 
     def losses_over(self, population: SupportSizes | Sample) -> PopulationLosses:
         """The loss over a whole distribution, such as a data module's `population`, at the present weights.
@@ -162,6 +175,8 @@ class Stack(LightningModule):
         self.refuse_trainer(self.trainer)
         n_features = getattr(self.trainer.datamodule, "n_features", self.n_features)  # type: ignore[attr-defined]
         require(n_features == self.n_features, "model.n_features", self.n_features, f"{n_features}, as the data's")
+        self._objective = None  # of today's hooks and numbers
+        self.say_how_computed()
         resuming.begin(self)
         self._recorded = self._recording_sample = None
         self.has_trained = False

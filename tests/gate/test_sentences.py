@@ -36,6 +36,21 @@ class InAHook(ReLUOutputModel):
         return z + torch.ones(7, 7, 7, 7, 7)
 
 
+class ATypo(ReLUOutputModel):
+    def activate(self, z):
+        return torch.rleu(z)
+
+
+class WithoutWeights(ReLUOutputModel):
+    def feature_losses(self, x):
+        return super().feature_losses(x)
+
+
+class Summed(ReLUOutputModel):
+    def error(self, x, reconstruction):
+        return (x - reconstruction).square().sum(-1)
+
+
 class AsksForTheStep(ReLUOutputModel):
     def activate(self, z):
         return torch.relu(z) * (1 + 0 * self.trainer.global_step)
@@ -65,11 +80,34 @@ def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return name
 
 
-@pytest.mark.parametrize("kind", ["InTheConstructor", "InAHook"])
-def test_a_mistake_in_a_users_model_is_a_traceback_and_nothing_is_left(kind: str, broken: str, tmp_path: Path) -> None:
+def test_a_mistake_in_a_users_constructor_is_a_traceback_and_nothing_is_left(broken: str, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
-        run_cli(tmp_path / "runs", f"--model={broken}.{kind}")
+        run_cli(tmp_path / "runs", f"--model={broken}.InTheConstructor")
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "where", "what"),
+    [
+        ("InAHook", "in activate", "RuntimeError: The size of tensor a"),
+        ("ATypo", "in activate", "AttributeError: module 'torch' has no attribute 'rleu'"),
+        ("WithoutWeights", "in _rehearse_hooks", "takes 2 positional arguments but 3 were given"),
+    ],
+)
+def test_a_mistake_in_a_users_hook_is_a_sentence_that_says_where(
+    kind: str, where: str, what: str, broken: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_cli(tmp_path / "runs", f"--model={broken}.{kind}") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: model is {kind}; it must be one that runs: ")
+    assert where in line
+    assert what in line
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_hook_of_another_shape_is_refused(broken: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli(tmp_path / "runs", f"--model={broken}.Summed") == 2
+    assert "the losses of Summed is [1, 2]; it must be [1, 2, 6]" in capsys.readouterr().err
 
 
 def test_a_mistake_in_a_users_callback_is_a_traceback(broken: str, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ def test_shapes_and_devices_that_do_not_fit_are_refused() -> None:
         ("b", {"b": b[:, :5]}),
         ("weights", {"weights": weights[:9]}),
         ("importance", {"importance": b[0]}),
+        ("V", {"V": W[:2]}),
         ("out", {"out": out[:2]}),
         ("out", {"out": out.float()}),
         ("out", {"out": out.repeat(1, 2)[:, :6]}),
@@ -36,7 +37,7 @@ def test_shapes_and_devices_that_do_not_fit_are_refused() -> None:
 
 
 def test_every_way_in_checks_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: Any) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
         raise ValueError("checked")
 
     monkeypatch.setattr(loss_and_gradient, "_require_shapes", refuse)

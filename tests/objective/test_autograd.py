@@ -9,7 +9,7 @@ from src.data import SparseFeatures
 from src.distributions.supports import SupportSizes
 from src.model import ReLUOutputModel, ToyModel
 from src.objective import loss_and_gradient
-from src.objective.autograd import HOOKS
+from src.objective.autograd import HOOKS, Autograd
 from src.population.quadrature import summary
 from tests.running import SMALL_VALIDATION
 from tests.variants import LeakyModel
@@ -55,7 +55,9 @@ def test_a_variant_that_only_weighs_features_keeps_the_fused_objective(monkeypat
 
     calls = []
     original = loss_and_gradient.losses_and_gradients
-    monkeypatch.setattr(loss_and_gradient, "losses_and_gradients", lambda *a: calls.append(a[-1]) or original(*a))
+    monkeypatch.setattr(
+        loss_and_gradient, "losses_and_gradients", lambda *a, **k: calls.append(a[4]) or original(*a, **k)
+    )
     model = Weighted(n_features=6)
     model.objective.set_gradients(torch.rand(5, 6))
     torch.testing.assert_close(calls, [torch.arange(6).unsqueeze(0) / 6])  # the importances
@@ -84,7 +86,7 @@ def test_a_variant_is_integrated_in_double_precision_and_left_as_it_was() -> Non
     original = model.decode
     model.decode = lambda h: (seen.extend([h.dtype, model.offset.dtype]), original(h))[1]  # type: ignore[method-assign]
     before = model.W.detach().clone()
-    losses = model.losses_over(SupportSizes.independent(3, 0.1))
+    losses = Autograd(model).losses_over(SupportSizes.independent(3, 0.1))
     assert set(seen) == {torch.float64}
     assert losses.loss.dtype == torch.float64
     assert (model.W.dtype, model.offset.dtype) == (torch.float32, torch.float32)

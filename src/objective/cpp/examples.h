@@ -1,4 +1,4 @@
-// What both loops share: the lanes of a vector register, sums, what is asked for, and examples without their zeros.
+// What both loops share: sums, what is asked for, and examples without their zeros.
 
 #pragma once
 
@@ -6,47 +6,18 @@
 #include <cstdint>
 #include <type_traits>
 #include <vector>
-#if defined(__AVX512F__)
-#include <immintrin.h>
-#endif
+
+#include "lanes.h"
 
 namespace {
 
-#if defined(__AVX512F__)
-constexpr int BYTES = 64;
-#elif defined(__AVX__)
-constexpr int BYTES = 32;
-#else
-constexpr int BYTES = 16;
-#endif
 constexpr int PANEL = 128;       // examples whose sum is taken before it joins the total
-constexpr int PLACES = 1 << 15;  // entries of dense examples that are searched at a time
-
-template <class T>
-struct Lanes {
-    typedef T type __attribute__((vector_size(BYTES), aligned(BYTES)));
-    static constexpr int count = BYTES / sizeof(T);
-};
-template <class T>
-using Vector = typename Lanes<T>::type;
-
-template <class T>
-inline Vector<T> relu(Vector<T> z) {
-#if defined(__AVX512F__)
-    // max(0, z) as the instruction has it: the second operand where either is NaN.
-    if constexpr (sizeof(T) == 4)
-        return (Vector<T>)_mm512_max_ps(_mm512_setzero_ps(), (__m512)z);
-    else
-        return (Vector<T>)_mm512_max_pd(_mm512_setzero_pd(), (__m512d)z);
+#if defined(DECODER)
+constexpr bool UNTIED = true;
 #else
-    return 0 > z ? Vector<T>{} : z;
+constexpr bool UNTIED = false;
 #endif
-}
-
-template <class T>
-inline T relu(T z) {
-    return 0 > z ? T(0) : z;
-}
+constexpr int PLACES = 1 << 15;  // entries of dense examples that are searched at a time
 
 // A sum of many terms, each itself a sum over a panel of examples. Compensated (Kahan 1965), so that its rounding error
 // does not grow with their number.
@@ -66,14 +37,14 @@ template <class T>
 struct Problem {
     int64_t n_instances, n_hidden, n_features, n_examples, n_entries, n_threads;
     int64_t x_stride;            // from one instance's examples to the next's; 0 if they share them
-    const T *W, *b;              // [instance, hidden, feature], [instance, feature]
+    const T *W, *V, *b;          // [instance, hidden, feature] twice, [instance, feature]; V is the decoder if UNTIED
     const T *x;                  // [instance, example, feature]; or, if they are sparse,
     const int64_t *row, *column; // [entry] each, in order of the rows,
     const T *value;              // with the entries' values
     const T *weights;            // [example]; absent: 1 / n_examples each
     const T *importance;         // [instance, feature]; absent: 1 / n_features each
     T *losses;
-    T *W_gradient, *b_gradient;  // absent: only the losses are wanted
+    T *W_gradient, *b_gradient, *V_gradient;  // absent: only the losses are wanted
 
     T scale() const { return weights ? T(1) : T(1) / n_examples; }
 };

@@ -3,28 +3,22 @@
 #pragma once
 
 #include "examples.h"
+#include POLICY
 
 namespace {
 
 template <class T>
 struct LoneSums {
-    Vector<T> loss{}, gv{}, g{};  // sums of weight times e^2, g v and g
+    Vector<T> loss{}, gv{}, g{};  // sums of the losses, slopes times v, and slopes
 
     // One example with value v in feature j, and how feature i answers: z = v (W_i . W_j) + b_i.
     template <bool IS_OWN, bool WEIGHTED, bool GRADIENT>
     void add(Vector<T> overlap, Vector<T> b, T v, T weight) {
-        const Vector<T> z = overlap * v + b;
-        Vector<T> e = relu<T>(z), ge = e;
-        if constexpr (IS_OWN) {  // i = j: v is what it should answer; all others should answer 0
-            e -= v;
-            ge = 0 >= z ? Vector<T>{} : e;
-        }
-        const Vector<T> we = WEIGHTED ? e * weight : e;
-        loss += we * e;
+        const Term<T> term = Policy::at<IS_OWN, WEIGHTED>(overlap * v + b, v, weight);  // i = j: v is what i should answer
+        loss += term.loss;
         if constexpr (!GRADIENT) return;
-        if constexpr (WEIGHTED) ge *= weight;
-        gv += ge * v;
-        g += ge;
+        gv += term.slope * v;
+        g += term.slope;
     }
 };
 

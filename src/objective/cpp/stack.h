@@ -47,8 +47,9 @@ struct StackGroup {
     const int n;
     const int64_t first;
     const int n_used;  // of the lanes; the others hold zeros
-    Vector<T> W[MAX_FEATURES][MAX_M], cW[MAX_FEATURES][MAX_M];  // columns, and with their importance
-    Vector<T> decoder[MAX_FEATURES][MAX_M], encoder[MAX_FEATURES][MAX_M];  // parts of the gradient; c is in the second
+    Vector<T> W[MAX_FEATURES][MAX_M];                                        // columns of the encoder, and of
+    Vector<T> V[UNTIED ? MAX_FEATURES : 1][MAX_M], cV[MAX_FEATURES][MAX_M];  // the decoder, and with their importance
+    Vector<T> decoder[MAX_FEATURES][MAX_M], encoder[MAX_FEATURES][MAX_M];    // gradients; c is in the second
     Vector<T> b[MAX_FEATURES], c[MAX_FEATURES], db[MAX_FEATURES], losses[MAX_FEATURES];
     Total<T> decoder_total[MAX_FEATURES][MAX_M], encoder_total[MAX_FEATURES][MAX_M];
     Total<T> db_total[MAX_FEATURES], losses_total[MAX_FEATURES];
@@ -59,7 +60,7 @@ struct StackGroup {
             c[i] = Vector<T>{} + T(1) / n;
             db_total[i] = losses_total[i] = Total<T>{};
             for (int k = 0; k < n_hidden(); k++) {
-                W[i][k] = decoder[i][k] = encoder[i][k] = Vector<T>{};
+                W[i][k] = V[UNTIED ? i : 0][k] = decoder[i][k] = encoder[i][k] = Vector<T>{};
                 decoder_total[i][k] = encoder_total[i][k] = Total<T>{};
             }
         }
@@ -68,19 +69,28 @@ struct StackGroup {
                 const int64_t instance = first + lane;
                 b[i][lane] = p.b[instance * n + i];
                 if (p.importance) c[i][lane] = p.importance[instance * n + i];
-                for (int k = 0; k < n_hidden(); k++) W[i][k][lane] = p.W[(instance * n_hidden() + k) * n + i];
+                for (int k = 0; k < n_hidden(); k++) {
+                    W[i][k][lane] = p.W[(instance * n_hidden() + k) * n + i];
+                    if constexpr (UNTIED) V[i][k][lane] = p.V[(instance * n_hidden() + k) * n + i];
+                }
             }
         for (int i = 0; i < n; i++)
-            for (int k = 0; k < n_hidden(); k++) cW[i][k] = c[i] * W[i][k];
+            for (int k = 0; k < n_hidden(); k++) cV[i][k] = c[i] * column(i)[k];
     }
 
     int n_hidden() const { return HIDDEN ? HIDDEN : p.n_hidden; }
 
+    // Of the decoder, which most often is the encoder.
+    const Vector<T> *column(int i) const {
+        if constexpr (UNTIED) return V[i];
+        return W[i];
+    }
+
     void run(const StackExamples<T> &examples) {
         for (int i = 0; i < n; i++) {
-            const Vector<T> x = relu<T>(b[i]);
-            losses[i] += x * x * examples.empty;
-            db[i] += x * examples.empty;
+            const Term<T> term = Policy::at_empty<T>(b[i], examples.empty);
+            losses[i] += term.loss;
+            db[i] += term.slope;
         }
         for (int j = 0; j < n; j++)
             for (int i = 0; i < n; i++) add_lone(i, j, examples);
@@ -109,7 +119,7 @@ struct StackGroup {
 
     void add_lone(int i, int j, const StackExamples<T> &examples) {
         Vector<T> overlap{};
-        for (int k = 0; k < n_hidden(); k++) overlap += W[i][k] * W[j][k];
+        for (int k = 0; k < n_hidden(); k++) overlap += column(i)[k] * W[j][k];
         const auto &value = examples.lone[j], &weight = examples.lone_weight[j];
         const LoneSums<T> sums = i == j ? sum_lone<true, WEIGHTED, GRADIENT, T>(overlap, b[i], value, weight)
                                         : sum_lone<false, WEIGHTED, GRADIENT, T>(overlap, b[i], value, weight);
@@ -117,7 +127,7 @@ struct StackGroup {
         db[i] += sums.g;
         for (int k = 0; k < n_hidden(); k++) {
             decoder[i][k] += sums.gv * W[j][k];
-            encoder[j][k] += sums.gv * cW[i][k];
+            encoder[j][k] += sums.gv * cV[i][k];
         }
     }
 
@@ -130,30 +140,28 @@ struct StackGroup {
                 for (int k = 0; k < n_hidden(); k++) h[r][k] += W[rows.feature[e]][k] * rows.value[e];
         }
         for (int i = 0; i < n; i++) {
-            Vector<T> loss{}, bias{}, column[MAX_M], Wi[MAX_M], cWi[MAX_M];
+            Vector<T> loss{}, bias{}, sum[MAX_M], Vi[MAX_M], cVi[MAX_M];
             for (int k = 0; k < n_hidden(); k++) {
-                column[k] = Vector<T>{};
-                Wi[k] = W[i][k];
-                cWi[k] = cW[i][k];
+                sum[k] = Vector<T>{};
+                Vi[k] = column(i)[k];
+                cVi[k] = cV[i][k];
             }
             const T *target = &examples.target[first_row * n + i];
             for (int r = 0; r < n_rows; r++) {
                 Vector<T> z = b[i];
-                for (int k = 0; k < n_hidden(); k++) z += Wi[k] * h[r][k];
-                const Vector<T> e = relu<T>(z) - target[r * n];
-                const Vector<T> we = WEIGHTED ? e * rows.weight[first_row + r] : e;
-                const Vector<T> g = 0 >= z ? Vector<T>{} : we;
-                loss += we * e;
+                for (int k = 0; k < n_hidden(); k++) z += Vi[k] * h[r][k];
+                const Term<T> term = Policy::at<true, WEIGHTED>(z, target[r * n], rows.weight[first_row + r]);
+                loss += term.loss;
                 if constexpr (!GRADIENT) continue;
-                bias += g;
+                bias += term.slope;
                 for (int k = 0; k < n_hidden(); k++) {
-                    column[k] += g * h[r][k];
-                    dh[r][k] += g * cWi[k];
+                    sum[k] += term.slope * h[r][k];
+                    dh[r][k] += term.slope * cVi[k];
                 }
             }
             losses[i] += loss;
             db[i] += bias;
-            for (int k = 0; k < n_hidden(); k++) decoder[i][k] += column[k];
+            for (int k = 0; k < n_hidden(); k++) decoder[i][k] += sum[k];
         }
         if constexpr (!GRADIENT) return;
         for (int r = 0; r < n_rows; r++)
@@ -165,9 +173,16 @@ struct StackGroup {
         const T scale = p.scale();
         for (int i = 0; i < n; i++) {
             losses[i] = scale * losses_total[i].sum;
-            db[i] = 2 * scale * c[i] * db_total[i].sum;
-            for (int k = 0; k < n_hidden(); k++)
-                decoder[i][k] = 2 * scale * (c[i] * decoder_total[i][k].sum + encoder_total[i][k].sum);
+            db[i] = Policy::FACTOR * scale * c[i] * db_total[i].sum;
+            for (int k = 0; k < n_hidden(); k++) {
+                if constexpr (UNTIED) {
+                    decoder[i][k] = Policy::FACTOR * scale * c[i] * decoder_total[i][k].sum;
+                    encoder[i][k] = Policy::FACTOR * scale * encoder_total[i][k].sum;
+                } else {
+                    encoder[i][k] =
+                        Policy::FACTOR * scale * (c[i] * decoder_total[i][k].sum + encoder_total[i][k].sum);
+                }
+            }
         }
         for (int lane = 0; lane < n_used; lane++)
             for (int i = 0; i < n; i++) {
@@ -175,8 +190,10 @@ struct StackGroup {
                 p.losses[instance * n + i] = losses[i][lane];
                 if constexpr (!GRADIENT) continue;
                 p.b_gradient[instance * n + i] = db[i][lane];
-                for (int k = 0; k < n_hidden(); k++)
-                    p.W_gradient[(instance * n_hidden() + k) * n + i] = decoder[i][k][lane];
+                for (int k = 0; k < n_hidden(); k++) {
+                    p.W_gradient[(instance * n_hidden() + k) * n + i] = encoder[i][k][lane];
+                    if constexpr (UNTIED) p.V_gradient[(instance * n_hidden() + k) * n + i] = decoder[i][k][lane];
+                }
             }
     }
 };

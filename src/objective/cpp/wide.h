@@ -30,13 +30,14 @@ struct WideInstance {
     const Problem<T> &p;
     const WideExamples<T> &examples;
     const int64_t instance, n;
-    const T *W, *b, *c;
+    const T *W, *V, *b, *c;  // V is the decoder's, which most often is W
     std::vector<T> h;   // [row, hidden]
     std::vector<T> dh;  // [tile, row, hidden]: what each tile of features sends back to the hidden vectors
 
     WideInstance(const Problem<T> &p, const WideExamples<T> &examples, int64_t instance)
         : p(p), examples(examples), instance(instance), n(p.n_features),
-          W(p.W + instance * p.n_hidden * p.n_features), b(p.b + instance * p.n_features),
+          W(p.W + instance * p.n_hidden * p.n_features),
+          V(UNTIED ? p.V + instance * p.n_hidden * p.n_features : W), b(p.b + instance * p.n_features),
           c(p.importance ? p.importance + instance * p.n_features : nullptr) {}
 
     int n_hidden() const { return HIDDEN ? HIDDEN : p.n_hidden; }
@@ -57,9 +58,9 @@ struct WideInstance {
     }
 
     struct Tile {
-        Vector<T> W[MAX_M][VECTORS], cW[MAX_M][VECTORS], b[VECTORS];                // the weights
-        Vector<T> dW[MAX_M][VECTORS], db[VECTORS], losses[VECTORS];                 // sums over a panel of examples
-        Total<T> dW_total[MAX_M][VECTORS], db_total[VECTORS], losses_total[VECTORS];
+        Vector<T> V[MAX_M][VECTORS], cV[MAX_M][VECTORS], b[VECTORS];                // the weights
+        Vector<T> dV[MAX_M][VECTORS], db[VECTORS], losses[VECTORS];                 // sums over a panel of examples
+        Total<T> dV_total[MAX_M][VECTORS], db_total[VECTORS], losses_total[VECTORS];
         Vector<T> x[BLOCK][VECTORS];
         bool is_active[VECTORS];  // whether x is not all zero there
     };
@@ -72,15 +73,15 @@ struct WideInstance {
         for (int i = 0; i < size; i++) {
             tile.b[i / LANES][i % LANES] = b[first + i];
             for (int k = 0; k < n_hidden(); k++) {
-                const T w = W[k * n + first + i];
-                tile.W[k][i / LANES][i % LANES] = w;
-                tile.cW[k][i / LANES][i % LANES] = w * (c ? c[first + i] : T(1) / n);
+                const T w = V[k * n + first + i];
+                tile.V[k][i / LANES][i % LANES] = w;
+                tile.cV[k][i / LANES][i % LANES] = w * (c ? c[first + i] : T(1) / n);
             }
         }
         for (int v = 0; v < n_vectors; v++) {
-            const Vector<T> x = relu<T>(tile.b[v]);
-            tile.losses_total[v].add(x * x * examples.empty);
-            tile.db_total[v].add(x * examples.empty);
+            const Term<T> term = Policy::at_empty<T>(tile.b[v], examples.empty);
+            tile.losses_total[v].add(term.loss);
+            tile.db_total[v].add(term.slope);
         }
         std::vector<int64_t> next(rows.count());  // of each row's entries, the first that is in this tile
         for (int64_t r = 0; r < rows.count(); r++) {
@@ -121,18 +122,14 @@ struct WideInstance {
             Vector<T> loss = tile.losses[v], db = tile.db[v];
             for (int q = 0; q < BLOCK; q++) {
                 Vector<T> z = bias;
-                for (int k = 0; k < n_hidden(); k++) z += tile.W[k][v] * hidden[q][k];
-                Vector<T> e = relu<T>(z);
-                if constexpr (is_active) e -= tile.x[q][v];
-                Vector<T> we = e;
-                if constexpr (WEIGHTED || !is_whole) we *= weight[q];
-                loss += we * e;
+                for (int k = 0; k < n_hidden(); k++) z += tile.V[k][v] * hidden[q][k];
+                const Term<T> term = Policy::at<is_active, WEIGHTED || !is_whole>(z, tile.x[q][v], weight[q]);
+                loss += term.loss;
                 if constexpr (!GRADIENT) continue;
-                if constexpr (is_active) we = 0 >= z ? Vector<T>{} : we;
-                db += we;
+                db += term.slope;
                 for (int k = 0; k < n_hidden(); k++) {
-                    tile.dW[k][v] += we * hidden[q][k];
-                    back[q][k] += we * tile.cW[k][v];
+                    tile.dV[k][v] += term.slope * hidden[q][k];
+                    back[q][k] += term.slope * tile.cV[k][v];
                 }
             }
             tile.losses[v] = loss;
@@ -162,8 +159,8 @@ struct WideInstance {
             tile.db_total[v].add(tile.db[v]);
             tile.losses[v] = tile.db[v] = Vector<T>{};
             for (int k = 0; k < n_hidden(); k++) {
-                tile.dW_total[k][v].add(tile.dW[k][v]);
-                tile.dW[k][v] = Vector<T>{};
+                tile.dV_total[k][v].add(tile.dV[k][v]);
+                tile.dV[k][v] = Vector<T>{};
             }
         }
     }
@@ -171,13 +168,13 @@ struct WideInstance {
     void write(const Tile &tile, int64_t first, int size) const {
         const T scale = p.scale();
         for (int i = 0; i < size; i++) {
-            const T importance = 2 * scale * (c ? c[first + i] : T(1) / n);
+            const T importance = Policy::FACTOR * scale * (c ? c[first + i] : T(1) / n);
             p.losses[instance * n + first + i] = tile.losses_total[i / LANES].sum[i % LANES] * scale;
             if constexpr (!GRADIENT) continue;
             p.b_gradient[instance * n + first + i] = tile.db_total[i / LANES].sum[i % LANES] * importance;
             for (int k = 0; k < n_hidden(); k++)
-                p.W_gradient[(instance * n_hidden() + k) * n + first + i] =
-                    tile.dW_total[k][i / LANES].sum[i % LANES] * importance;
+                (UNTIED ? p.V_gradient : p.W_gradient)[(instance * n_hidden() + k) * n + first + i] =
+                    tile.dV_total[k][i / LANES].sum[i % LANES] * importance;
         }
     }
 
@@ -190,7 +187,8 @@ struct WideInstance {
                 for (int k = 0; k < n_hidden(); k++)
                     sum[k * n + rows.feature[e]] += double(rows.value[e]) * dh[r * n_hidden() + k];
         T *dW = p.W_gradient + instance * n_hidden() * n;
-        for (int64_t q = 0; q < n_hidden() * n; q++) dW[q] += 2 * p.scale() * sum[q];
+        if constexpr (UNTIED) std::fill(dW, dW + n_hidden() * n, T(0));
+        for (int64_t q = 0; q < n_hidden() * n; q++) dW[q] += Policy::FACTOR * p.scale() * sum[q];
     }
 };
 
