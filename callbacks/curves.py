@@ -36,6 +36,7 @@ class Curves(Callback):
         names = [pl_module.instance_names[i] for i in shown]
         recorded = self._trajectory.tensors()
         tensors = {name: own[:, : len(shown)] if own.dim() > 1 else own for name, own in recorded.items()}
+        tensors["W"] = tensors.get("columns", tensors["W"])  # what points where, in a variant too
         add_figure(trainer, CURVES, curves_figure(tensors, names))
         if pl_module.n_hidden == 2:
             svg = formation_svg(tensors["W"], tensors["steps"].tolist(), names)

@@ -26,6 +26,8 @@ class Trajectory(Recorder):
         gradient_norms  float32 [r, instance, feature], the mean over the steps since the record before, as in
                         `callbacks.gradient_norms`
         feature_losses  float32 [r, instance, feature], on the same sample at every step
+        columns         float32 [r, instance, hidden, feature], where they are not those of W
+        <name>          float32 [r, instance, ...], of each further parameter of a variant, by its name in the model
 
     The records are part of every checkpoint, so a resumed run's file covers the whole run.
     """
@@ -52,6 +54,8 @@ class Trajectory(Recorder):
                 "b": model.b.detach()[self.followed],
                 "gradient_norms": torch.full_like(W[:, 0], math.nan) if norms is None else norms.to(W.dtype),
                 "feature_losses": model.recorded_feature_losses(self.followed).to(W.dtype),
+                **({} if model.columns is model.W else {"columns": model.columns.detach()[self.followed]}),
+                **{name: own.detach()[self.followed] for name, own in model.further_parameters.items()},
             }
         )
         if after_last or self._n_kept >= max(self._n_written + WRITE_EVERY, GROWTH * self._n_written):

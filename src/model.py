@@ -5,10 +5,9 @@
     x' = ReLU(z)                 the reconstruction
     L = mean of (x - x')^2       over examples and features
 
-(Elhage et al. 2022, "Toy Models of Superposition".) `ToyModel` is a stack of such models with everything but the ReLU
-left open, `ReLUOutputModel` is the one above. A variant overrides what differs, most often one of the three pointwise
-hooks: `activate(z)`, `target(x)`, `error(x, x')`. How a stack trains is in `src/training`, how loss and gradient are
-computed in `src/objective`. Axes and symbols are those of `src/__init__.py`. More models: `src/variants.py`.
+(Elhage et al. 2022, "Toy Models of Superposition".) `ToyModel` leaves the ReLU open, `ReLUOutputModel` is this one. A
+variant (`src/variants.py`) overrides what differs, most often a pointwise hook: `activate(z)`, `target(x)`,
+`error(x, x')`. `src/training` trains, `src/objective` computes. Axes and symbols are those of `src/__init__.py`.
 """
 
 import torch
@@ -19,13 +18,12 @@ from torch import Tensor
 from src.errors import require
 from src.memory import STATE_COPIES, require_memory
 from src.objective import Autograd, Pointwise, ReLUOutput
-from src.starts.start import Start, drawn_after, seeds_of
+from src.starts.start import Start, seeds_of
 from src.training.divergence import OnDivergence
 from src.training.optimizers import adamw
 from src.training.stack import Stack
 
-BYTES = 4  # of a number
-HIDDEN_VECTORS = 2 * 1024  # of the examples that are looked at together, and what flows back to them
+BYTES, HIDDEN_VECTORS = 4, 2 * 1024  # of a number; of examples that are looked at together, and what flows back
 
 
 class ToyModel(Stack):
@@ -69,22 +67,16 @@ class ToyModel(Stack):
         start = Start() if start is None else start
         chosen = seeds_of(start, n_instances, first_seed, seeds, BYTES * n_features * (n_hidden + 1))
         super().__init__(chosen, start, optimizer, lr_scheduler, on_divergence)
-        self.n_features = n_features
-        self.n_hidden = n_hidden
+        self.n_features, self.n_hidden = n_features, n_hidden
         self.init_std = init_std if init_std is not None else (2 / (n_hidden + n_features)) ** 0.5
         self.W = torch.nn.Parameter(start.initial_W(self))
         self.b = torch.nn.Parameter(torch.zeros(self.n_instances, n_features))
-        self.importance: Tensor | None  # of each feature's loss, [feature] or [instance, feature]; None is 1 each
-        self.register_buffer("importance", None)
+        self.register_buffer("importance", None)  # of each feature's loss, [feature] or [instance, feature]; None is 1
 
     def initial_weights(self, seed: int) -> Float[Tensor, "hidden feature"]:
         """The W that an instance of this seed starts from, alone or in any stack."""
         generator = torch.Generator().manual_seed(seed)
         return torch.randn(self.n_hidden, self.n_features, generator=generator) * self.init_std
-
-    def drawn(self, *shapes: tuple[int, ...]) -> list[Tensor]:
-        """Standard normal numbers for a variant's further parameters, [instance, *shape]: each seed's, after its W."""
-        return drawn_after(self.seeds, (self.n_hidden, self.n_features), shapes)
 
     @property
     def columns(self) -> Float[Tensor, "instance hidden feature"]:
@@ -125,7 +117,7 @@ class ToyModel(Stack):
         self, x: Float[Tensor, "*instance batch feature"], weights: Float[Tensor, " batch"] | None = None
     ) -> Float[Tensor, "instance feature"]:
         """The error of each feature: its mean over the batch, or its sum with `weights`."""
-        losses = self.objective.feature_losses(x, weights)  # from the hooks above, or the same numbers at speed
+        losses = self.objective.feature_losses(x, weights)  # from these hooks, or the same numbers at speed
         return losses if self.importance is None else self.importance * losses
 
 

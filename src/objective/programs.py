@@ -142,6 +142,8 @@ def _computed(name: str, lines: Lines, is_test: bool, arguments: list[Any]) -> A
     if name == "pow" and is_number(arguments[1]):
         return each(lambda base: lines.power(base, float(arguments[1])), arguments[0])
     operands = [own for own in arguments if isinstance(own, np.ndarray) or is_number(own)]
+    if not operands:  # a random number, say
+        raise TracingError(f"takes {name}")
     return each(lambda *own: lines.apply(name, own, is_test), *operands)
 
 

@@ -158,11 +158,11 @@ def _refuse_other_tensors(model: Any, module: GraphModule) -> None:
             node.meta["number"] = tensor.item()
 
 
-def _shrunk(gradient: Tensor, z: Tensor, bound: float) -> Tensor:
+def _shrunk(gradient: Tensor, z: Tensor, bound: int | float) -> Tensor:
     return torch.where((z < -bound) | (z > bound), gradient, 0.0)
 
 
-def _clamped(gradient: Tensor, z: Tensor, least: float, most: float) -> Tensor:
+def _clamped(gradient: Tensor, z: Tensor, least: int | float, most: int | float) -> Tensor:
     return torch.where((z > least) & (z < most), gradient, 0.0)  # NaN has no slope, other than PyTorch reduces it
 
 

@@ -28,7 +28,7 @@ def polygons_of(cells: Sequence[Cell]) -> Figure | None:
         if len(panels) + len(names) > N_PANELS or not (cell.folder / TRAJECTORY).is_file():
             return None
         recorded = read_trajectory(cell.folder)
-        W, step = recorded["W"][-1], max(step, int(recorded["steps"][-1]))
+        W, step = recorded.get("columns", recorded["W"])[-1], max(step, int(recorded["steps"][-1]))
         if W.shape[:2] != (len(names), 2) or (panels and W.shape[1:] != panels[0][1].shape):
             return None
         settings = [value for key, value in cell.labels.items() if key not in ("first_seed", "seeds")]  # in the names

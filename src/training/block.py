@@ -70,9 +70,11 @@ def train_block(stack: Any, block: Block) -> Float[Tensor, "step instance featur
     def set_gradients(x: Tensor, out: Tensor | None) -> Tensor:
         losses: Tensor = stack.objective.set_gradients(x, out, weights)
         stack.divergence.still(stack)
-        if out is not None and stack.W.grad is not None:
+        if out is not None:
             for of in norms if k % SEVERAL == 0 else norms_of_few:
-                of.add(stack.W.grad)
+                gradient = stack.get_parameter(of.parameter).grad
+                if gradient is not None:
+                    of.add(gradient, gradient.shape[1:] == stack.W.shape[1:])
         return losses
 
     for k, (x, losses) in enumerate(zip(batches, feature_losses, strict=True)):

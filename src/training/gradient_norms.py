@@ -13,17 +13,22 @@ class GradientNormSums:
 
     Args:
         instances: whose norms, a value a feature; None for all, with the norm of the whole of W as their one value.
+        parameter: the name of another one than W; one without features has the norm of the whole as its one value.
     """
 
-    def __init__(self, instances: Sequence[int] | None) -> None:
+    def __init__(self, instances: Sequence[int] | None, parameter: str = "W") -> None:
         self.instances = instances
+        self.parameter = parameter
         self.total: Tensor | float = 0.0
         self.n_steps = 0
         self.takers: list[MeanGradientNorm] = []
 
     @torch.no_grad()
-    def add(self, gradient: Float[Tensor, "instance hidden feature"]) -> None:
-        if self.instances is None:
+    def add(self, gradient: Tensor, by_feature: bool = True) -> None:
+        """Add a step's gradient, [instance, hidden, feature], or of another shape if not by feature."""
+        if not by_feature and self.instances is not None:
+            gradient = gradient[list(self.instances)]
+        if self.instances is None or not by_feature:
             norms = gradient.flatten(1).norm(dim=1, keepdim=True)
         elif list(self.instances) == list(range(len(self.instances))):
             norms = gradient[: len(self.instances)].norm(dim=1)  # a view, ten times as fast as an index

@@ -24,7 +24,7 @@ from src.population.losses import PopulationLosses
 from src.population.quadrature import summary
 from src.runs.folder import forget_folder
 from src.runs.moved import states_as_today
-from src.starts.start import Start
+from src.starts.start import Start, drawn_after
 from src.training import resuming
 from src.training.block import Block, train_block
 from src.training.divergence import Divergence, OnDivergence
@@ -52,6 +52,7 @@ class Stack(LightningModule):
 
     W: Float[torch.nn.Parameter, "instance hidden feature"]
     b: Float[torch.nn.Parameter, "instance feature"]
+    importance: Float[Tensor, "*instance feature"] | None
     n_features: int
 
     def __init__(
@@ -75,7 +76,7 @@ class Stack(LightningModule):
         require(on_divergence in allowed, "model.on_divergence", repr(on_divergence), " or ".join(allowed))
         self.began_with: dict[str, Any] = {}  # what `resuming` writes into checkpoints of how the fit began
         self.divergence = Divergence(freezes=on_divergence == "freeze")
-        self.gradient_norms: dict[tuple[int, ...] | None, GradientNormSums] = {}  # summed at every step, for who asked
+        self.gradient_norms: dict[Any, GradientNormSums] = {}  # summed at every step, for who asked
         self._objective: Autograd | None = None
         self._recorded: tuple[tuple[int, ...], Tensor] | None = None
         self._recording_sample: Chunk | None = None
@@ -105,6 +106,15 @@ class Stack(LightningModule):
         """
         return self.objective.losses_over(population)
 
+    def drawn(self, *shapes: tuple[int, ...]) -> list[Tensor]:
+        """Standard normal numbers for a variant's further parameters, [instance, *shape]: each seed's, after its W."""
+        return drawn_after(self.seeds, tuple(self.W.shape[1:]), shapes)
+
+    @property
+    def further_parameters(self) -> dict[str, torch.nn.Parameter]:
+        """A variant's own parameters by name: all but W and b."""
+        return {name: own for name, own in self.named_parameters() if name not in ("W", "b")}
+
     def polygons(self) -> Polygons:
         """What the columns of each instance form."""
         found = find_polygons(self.columns.detach().cpu())  # type: ignore[operator]
@@ -123,14 +133,14 @@ class Stack(LightningModule):
             self._recorded = (key, self.objective.losses(*self._recording_sample, instances))
         return self._recorded[1]
 
-    def mean_gradient_norm(self, instances: list[int] | None) -> MeanGradientNorm:
+    def mean_gradient_norm(self, instances: list[int] | None, parameter: str = "W") -> MeanGradientNorm:
         """What from now on knows the mean gradient norm of W's columns, or for None of each whole W, between records.
 
         Every step then costs a norm more, for None every tenth step of a block. Ask before training starts; asking for
         the same shares the work.
         """
-        key = None if instances is None else tuple(instances)
-        return MeanGradientNorm(self.gradient_norms.setdefault(key, GradientNormSums(instances)))
+        key = parameter, None if instances is None else tuple(instances)
+        return MeanGradientNorm(self.gradient_norms.setdefault(key, GradientNormSums(instances, parameter)))
 
     # Lightning's hooks.
 
