@@ -1,4 +1,4 @@
-"""How many model-steps a second: `python -m benchmarks`.
+"""How many model-steps a second: `python -m benchmarks`, and of variants `python -m benchmarks variants`.
 
 Model-steps are instances times optimizer steps. Every contender (`benchmarks/contenders.py`) runs with every number of
 instances, each in a process of its own, in turn, for some rounds. The table has the median rate, its ratio to the
@@ -85,6 +85,11 @@ def span(values: list[float], digits: int = 0) -> str:
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["variants"]:
+        from benchmarks import variants  # noqa: PLC0415 - which this does not need
+
+        variants.main(sys.argv[2:])
+        return
     parser = argparse.ArgumentParser(
         "python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
