@@ -1,8 +1,8 @@
 """Whole fits of variants beside the unmodified model's, and beside a plain loop: `python -m benchmarks variants`.
 
-For each variant and number of instances: `fit` with its default callbacks, the unmodified `fit`, and a plain
-batched PyTorch loop of the same variant (one batch for all instances, its hooks, autograd), all with fused AdamW. Each is
-a process of its own, in turn, for some rounds.
+For each variant and number of instances: `fit` with its default callbacks, the unmodified `fit`, and a plain batched
+PyTorch loop of the same variant (one batch for all instances, its hooks, autograd), all with fused AdamW. Each is a
+process of its own, in turn, for some rounds.
 """
 
 import argparse

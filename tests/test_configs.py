@@ -26,6 +26,10 @@ ALIKE = [
     "regimes",
     "henighan_2023",
     "leaky",
+    "softplus",
+    "jump",
+    "lp",
+    "importance",
 ]
 SMALLER = {
     "seeds": ["--model.n_instances=20"],
