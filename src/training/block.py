@@ -60,8 +60,8 @@ def train_block(stack: Any, block: Block) -> Float[Tensor, "step instance featur
     progress = stack.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
     argument = signature(optimizer.optimizer.step).parameters.get("closure")
     needs_closure = argument is not None and argument.default is Parameter.empty
-    norms = list(stack.gradient_norms.values())
-    norms_of_few = [of for of in norms if of.instances is not None]
+    norms = [(of, stack.get_parameter(of.parameter)) for of in stack.gradient_norms.values()]
+    norms_of_few = [pair for pair in norms if pair[0].instances is not None]
     k = 0
     batches, weights = batches_of(block, stack.n_features, stack.W.dtype)
     feature_losses = stack.b.new_empty(len(batches), *stack.b.shape)
@@ -71,10 +71,9 @@ def train_block(stack: Any, block: Block) -> Float[Tensor, "step instance featur
         losses: Tensor = stack.objective.set_gradients(x, out, weights)
         stack.divergence.still(stack)
         if out is not None:
-            for of in norms if k % SEVERAL == 0 else norms_of_few:
-                gradient = stack.get_parameter(of.parameter).grad
-                if gradient is not None:
-                    of.add(gradient, gradient.shape[1:] == stack.W.shape[1:])
+            for of, parameter in norms if k % SEVERAL == 0 else norms_of_few:
+                if parameter.grad is not None:
+                    of.add(parameter.grad, parameter.shape[1:] == stack.W.shape[1:])
         return losses
 
     for k, (x, losses) in enumerate(zip(batches, feature_losses, strict=True)):

@@ -10,7 +10,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.strategies import SingleDeviceStrategy
-from lightning.pytorch.utilities import rank_zero_info
+from rich.console import Console
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -96,7 +96,7 @@ class Stack(LightningModule):
 
     def say_how_computed(self) -> None:
         """One line: by the kernel, or why not."""
-        rank_zero_info(f"computed by: {self.objective.description}")
+        Console().print(f"computed by: {self.objective.description}", soft_wrap=True, highlight=False, markup=False)
 
     def losses_over(self, population: SupportSizes | Sample) -> PopulationLosses:
         """The loss over a whole distribution, such as a data module's `population`, at the present weights.

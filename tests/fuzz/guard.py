@@ -25,6 +25,7 @@ import torch
 
 from src import memory
 from src.errors import ConfigError
+from src.objective import build
 
 SECONDS = 60  # after which an example hangs
 BYTES_FREE = 2**29  # what the memory guards of `src.memory` are told: as many on every machine
@@ -57,7 +58,7 @@ def guarded(folder: Path, home: Path, alone: bool = True) -> Iterator[Seen]:
         folder: the working directory.
         home: the user's.
         alone: no process and no connection may be started. The first command line of a process has its parser start
-            one, to find type stubs, and the objective's C++ part may have to be built.
+            one, to find type stubs. A variant's C++ part may be built.
     """
     seen = Seen()
     with contextlib.ExitStack() as stack:
@@ -95,8 +96,14 @@ def _prevented(seen: Seen) -> Iterator[None]:
 
         return prevent
 
+    start, prevent_process = subprocess.Popen.__init__, instead_of("a process")
+
+    def compile_or_prevent(process: Any, command: Any, **options: Any) -> None:
+        is_compiler = isinstance(command, list) and Path(command[-1]).parent == build.SOURCES
+        (start if is_compiler else prevent_process)(process, command, **options)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(subprocess.Popen, "__init__", instead_of("a process"))
+        patch.setattr(subprocess.Popen, "__init__", compile_or_prevent)
         patch.setattr(subprocess.Popen, "__del__", lambda self: None)
         patch.setattr(multiprocessing.process.BaseProcess, "start", instead_of("a process"))
         patch.setattr(os, "fork", instead_of("a process"))
