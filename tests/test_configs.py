@@ -30,6 +30,7 @@ ALIKE = [
     "jump",
     "lp",
     "importance",
+    "absolute_value",
 ]
 SMALLER = {
     "seeds": ["--model.n_instances=20"],

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 
 from tests.callbacks.charts import scalars
@@ -18,6 +19,7 @@ def test_a_decoder_is_recorded_and_charted_by_feature(tmp_path: Path) -> None:
     assert {"norm_of_V/seed 11", "gradient_norm_of_V/seed 11", "feature_norm/seed 11"} <= set(charts)
 
 
+@pytest.mark.slow
 def test_another_parameter_is_charted_as_a_whole(tmp_path: Path) -> None:
     assert run_cli(tmp_path, "--model=src.variants.ResidualMLP", max_steps=60) == 0
     recorded = read_trajectory(run_of(tmp_path))
