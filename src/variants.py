@@ -68,7 +68,7 @@ class Softplus(ToyModel):
 
 
 class Jump(ToyModel):
-    """x' = z where z > threshold, else 0 (JumpReLU: Rajamanoharan et al. 2024, arXiv:2407.14435, equation 3).
+    """x' = z where z > threshold, else 0 (JumpReLU: Rajamanoharan et al. 2024, arXiv:2407.14435).
 
     The threshold stays as it is: its gradient is zero almost everywhere.
 
@@ -120,7 +120,7 @@ class Importance(ReLUOutputModel):
     """Feature i counts decay^i in the loss (Elhage et al. 2022, "Experiment Setup", the weighted squared error).
 
     Args:
-        decay: of the importance from a feature to the next; the paper has 0.9 for 5 features, 0.7 for 20.
+        decay: of the importance from a feature to the next.
     """
 
     def __init__(self, decay: float = 0.9, **arguments: object) -> None:
@@ -173,9 +173,8 @@ class AbsoluteValue(HiddenReLU, Untied):
 class ResidualMLP(ToyModel):
     """r = W x, x' = W^T (r + O ReLU(I r)) + b for the target x + ReLU(x): a layer of a transformer in little.
 
-    (Braun et al. 2025, arXiv:2501.14926, "Toy Model of Compressed Computation", with the target of its equation and the
-    MLP; there W is fixed. Here it is trained, and its columns are what is shown.) Meant for signed values, as in
-    `configs/models/residual_mlp.yaml`.
+    (Braun et al. 2025, arXiv:2501.14926, the toy model of compressed computation; there W is fixed. Here it is trained,
+    and its columns are what is shown.) Meant for signed values, as in `configs/models/residual_mlp.yaml`.
 
     Args:
         n_neurons: of the MLP: rows of I, columns of O.

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from src.distributions.examples import Chunk, Sample, without_empty_rows
+from src.distributions.examples import Chunk, Sample, collapse_empty_rows
 from src.distributions.supports import SupportSizes
 from src.population.losses import PopulationLosses
 from src.population.quadrature import integrate
@@ -128,7 +128,7 @@ class Autograd:
             return self._dense_parts(x, weights)
         if x.dim() == 3 or self.mixes_examples or self.terms is not None:  # a kernel does that by itself
             return [(1, (x, weights))]
-        return [(1, without_empty_rows(x, weights))]
+        return [(1, collapse_empty_rows(x, 1.0, weights))]
 
     def _dense_parts(self, x: Tensor, weights: Tensor | None) -> Iterator[tuple[Tensor, Chunk]]:
         """As many examples at a time as stay in cache: their share of the weights, and they with weights that sum to 1.
@@ -141,6 +141,12 @@ class Autograd:
             share = part.weights.sum()
             if share > 0:
                 yield share, Chunk(part.x, part.weights / share)
+
+
+def constants_of(model: Any) -> list[tuple[str, Any]]:
+    """What is a constant where hooks are written out: the numbers that a model holds, and its buffers."""
+    numbers = [(name, value) for name, value in vars(model).items() if isinstance(value, int | float)]
+    return numbers + [(name, (id(tensor), tensor._version)) for name, tensor in model.named_buffers()]
 
 
 @contextmanager

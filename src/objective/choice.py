@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from src.distributions.examples import without_empty_rows
+from src.distributions.examples import collapse_empty_rows
 from src.objective.autograd import FREE, HOOKS, Autograd
 from src.objective.pointwise import Pointwise
 from src.objective.tracing import TracingError
@@ -41,7 +41,11 @@ def _pointwise(model: Any, naming: Any, changed: list[str]) -> Autograd:
         return named
     from src.objective.policies import policy_of  # noqa: PLC0415 - only a variant needs what traces it
 
-    return Pointwise(model, policy_of(model))
+    written, x = Pointwise(model, policy_of(model)), _some_examples(model)
+    with torch.no_grad():
+        if written.has_threads and not _are_close(written.feature_losses(x), Autograd(model).feature_losses(x)):
+            raise TracingError("is another function when it is written out")
+    return written
 
 
 def _written_out(model: Any, why: str) -> Autograd:
@@ -55,7 +59,7 @@ def _written_out(model: Any, why: str) -> Autograd:
         x = _some_examples(model)
         with torch.no_grad():
             losses = model.feature_losses(x)
-            fewer = model.feature_losses(*without_empty_rows(x, None))
+            fewer = model.feature_losses(*collapse_empty_rows(x, 1.0))
         plain.mixes_examples = not _are_close(fewer, losses)
         if plain.mixes_examples:
             plain.why += ", and an example's loss depends on the others"

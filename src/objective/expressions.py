@@ -102,7 +102,7 @@ class Lines:
             return self._named("{} ? {} : {}".format(*texts), False)
         table = NUMBERS if not is_test else LOGIC if all(own.is_test for own in operands) else TESTS
         if operation not in table:
-            raise TracingError(f"takes {operation.strip('_')}")
+            raise TracingError(f"takes {operation}")
         texts = [own.text if table is LOGIC else self._number(own) for own in operands]
         if operation == "mul" and ONE.text in texts:  # of the slope, most often
             texts.remove(ONE.text)

@@ -50,18 +50,21 @@ def serves(W: Tensor, policy: Policy | None = None, V: Tensor | None = None) -> 
         W.device.type == "cpu"
         and W.dtype in (torch.float32, torch.float64)
         and W.shape[1] <= MAX_HIDDEN
-        and library(*_variant(policy, V is not None, *W.shape[1:])) is not None
+        and _library(W, policy, V is not None) is not None
     )
 
 
-@cache
-def _variant(policy: Policy | None, has_decoder: bool, n_hidden: int, n_features: int) -> tuple[Variant, ...]:
-    """What is to be built: nothing but the post's, for all sizes, or another for its own size alone."""
+def _library(W: Tensor, policy: Policy | None, has_decoder: bool) -> ctypes.CDLL | None:
+    """The post's, for all sizes, which everyone needs, or another for its own size alone."""
     if policy is None and not has_decoder:
-        return ()
+        return library()
+    return library(_variant(*(policy[:2] if policy else ("a decoder of its own", "")), has_decoder, *W.shape[1:]))
+
+
+@cache  # without the policy's torch definition, which would keep its model alive
+def _variant(name: str, text: str, has_decoder: bool, n_hidden: int, n_features: int) -> Variant:
     sizes = f"-DONLY_HIDDEN={2 if n_hidden == 2 else 0}", f"-DONLY_WIDE={int(n_features > MAX_STACK_FEATURES)}"
-    name, text = (policy.name, policy.text) if policy else ("a decoder of its own", "")
-    return (Variant(name, text, options=(*sizes, "-DDECODER") if has_decoder else sizes),)
+    return Variant(name, text, options=(*sizes, "-DDECODER") if has_decoder else sizes)
 
 
 def solve(
@@ -79,7 +82,7 @@ def solve(
 
     The library believes what it is told: `loss_and_gradient.py` has checked every shape.
     """
-    built = library(*_variant(policy, V is not None, *W.shape[1:]))
+    built = _library(W, policy, V is not None)
     assert built is not None
     n_instances, n_hidden, n_features = W.shape
     n_examples = x.shape[-2]

@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from src.objective import kernel, loss_and_gradient
-from src.objective.autograd import Autograd
+from src.objective.autograd import Autograd, constants_of
 from src.objective.kernel import Policy
 
 
@@ -21,12 +21,12 @@ class Pointwise(Autograd):
     def __init__(self, model: Any, policy: Policy | None = None) -> None:
         super().__init__(model, "")
         self.policy = policy
-        self._numbers = self._numbers_now()
+        self._constants = constants_of(model)
 
     @property
     def description(self) -> str:
         if not self.has_threads:
-            return super().description
+            return f"{'tensor operations' if self._serves(self._decoder) else 'autograd'}, without the kernel"
         own = [] if self._decoder is None else ["own decoder"]
         return ", ".join(["kernel", *own, *([f"policy {self.policy.name}"] if self.policy else [])])
 
@@ -36,15 +36,11 @@ class Pointwise(Autograd):
 
     @property
     def is_stale(self) -> bool:
-        return self.policy is not None and self._numbers != self._numbers_now()
+        return self.policy is not None and self._constants != constants_of(self.model)
 
     @property
     def text(self) -> str:
         return self.policy.text if self.policy else ""
-
-    def _numbers_now(self) -> dict[str, int | float]:
-        """What may be in the policy as a constant: the numbers that the model holds."""
-        return {name: value for name, value in vars(self.model).items() if isinstance(value, int | float)}
 
     @property
     def _decoder(self) -> Tensor | None:

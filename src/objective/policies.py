@@ -78,14 +78,11 @@ def _header(name: str, graph: Graph) -> str:
             found[argument] = _written(argument, lines, operand)
         return found[argument]
 
-    found |= {node: Operand(own) for node, own in zip(_arguments_of(graph), "zx", strict=True)}
+    z, x = (node for node in graph.nodes if node.op == "placeholder")
+    found |= {z: Operand("z"), x: Operand("x")}
     *_, output = graph.nodes
     cost, slope = (lines.as_number(operand(result)).text for result in output.args[0])
     return HEADER.format(name=name, lines="\n".join(lines.lines), cost=cost, slope=slope)
-
-
-def _arguments_of(graph: Graph) -> list[Node]:
-    return [node for node in graph.nodes if node.op == "placeholder"]
 
 
 def _written(node: Node, lines: Lines, operand: Any) -> Operand:
@@ -93,7 +90,7 @@ def _written(node: Node, lines: Lines, operand: Any) -> Operand:
     if node.op == "get_attr":
         return constant(node.meta["number"])
     name, arguments = operation_of(node), [a for a in node.args if not isinstance(a, list | tuple | torch.dtype)]
-    is_test = has_type(node, torch.bool)
+    is_test = _has_type(node, torch.bool)
     if name in CONSTANTS:
         value = [argument for argument in arguments if is_number(argument)][-1]
         return constant(bool(value) if is_test else float(value))  # type: ignore[arg-type]
@@ -107,7 +104,7 @@ def _written(node: Node, lines: Lines, operand: Any) -> Operand:
             raise TracingError(f"takes {node.meta['val'].dtype}")
         return converted if is_test else lines.as_number(converted)
     result = lines.apply(name, [operand(argument) for argument in arguments], is_test)
-    if not (is_test or name == "where" or has_type(node, torch.float32)):
+    if not (is_test or name == "where" or _has_type(node, torch.float32)):
         raise TracingError(f"takes {node.meta['val'].dtype}")
     return result
 
@@ -116,8 +113,8 @@ def _is_convertible(source: Any, node: Node) -> bool:
     """A test to a number of any kind; a scalar to as many."""
     if operation_of(node) == "broadcast_in_dim":
         return not isinstance(source, Node) or source.meta["val"].dim() == 0
-    return not has_type(source, torch.float32) or has_type(node, torch.float32)
+    return not _has_type(source, torch.float32) or _has_type(node, torch.float32)
 
 
-def has_type(node: Node, dtype: torch.dtype) -> bool:
+def _has_type(node: Node, dtype: torch.dtype) -> bool:
     return getattr(node.meta["val"], "dtype", None) is dtype

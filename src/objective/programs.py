@@ -1,7 +1,7 @@
 """A small model with any hooks, written out whole: the loss and gradient of one instance on one example, in C++.
 
 Each entry of each tensor becomes a line over vectors, in whose lanes instances stand side by side, as in the kernel's
-`stack.h`; `cpp/program.h` sums over examples. Written so, a model may do to one example whatever it likes.
+`stack.h`; `cpp/program.cpp` sums over examples. Written so, a model may do to one example whatever it likes.
 """
 
 import math
@@ -71,7 +71,10 @@ def program_of(model: Any) -> Program:
         raise TracingError("is too large to be written out")
     module = trace_program(model, HANDLED)
     lines = Lines()
-    losses, gradients = _written(module, lines, [tuple(p.shape[1:]) for p in parameters], model.n_features)
+    try:
+        losses, gradients = _written(module, lines, [tuple(p.shape[1:]) for p in parameters], model.n_features)
+    except (TypeError, ValueError, IndexError, OverflowError) as error:  # an argument that the tables do not know
+        raise TracingError(f"cannot be written out ({type(error).__name__}: {error})") from error
     if len(lines.lines) > MAX_LINES:
         raise TracingError("is too long to be written out")
     of_each = np.split(np.array(gradients), np.cumsum([parameter[0].numel() for parameter in parameters])[:-1])

@@ -152,8 +152,8 @@ def _refuse_other_tensors(model: Any, module: GraphModule) -> None:
     for node in module.graph.nodes:
         if node.op == "get_attr":
             tensor = getattr(module, str(node.target))
-            is_number = tensor.dim() == 0 and all(operation_of(user) in FROM_A_NUMBER for user in node.users)
-            if id(tensor) in own or not is_number:
+            is_made = tensor.dim() == 0 and all(operation_of(user) in FROM_A_NUMBER for user in node.users)
+            if id(tensor) in own or not is_made:
                 raise TracingError(f"uses {own.get(id(tensor), 'a tensor that it is not given')}")
             node.meta["number"] = tensor.item()
 

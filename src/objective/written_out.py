@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from src.objective.autograd import Autograd
+from src.objective.autograd import Autograd, constants_of
 from src.objective.build import Variant, library
 from src.objective.kernel import N_THREADS
 from src.objective.programs import Program
@@ -97,6 +97,7 @@ class WrittenOut(Autograd):
         x, weights = x.to(dtype).contiguous(), None if weights is None else weights.to(dtype).contiguous()
         n_instances, n_examples, n_features = self.model.n_instances, *x.shape[-2:]
         sizes = (ctypes.c_int64 * len(parameters))(*(parameter[0].numel() for parameter in parameters))
+        places, others = _addresses(parameters), None if gradients is None else _addresses(gradients)
         problem = _Problem(
             n_instances,
             n_features,
@@ -105,23 +106,14 @@ class WrittenOut(Autograd):
             N_THREADS if n_instances * n_examples >= WORK_FROM else 1,
             n_examples * n_features if x.dim() == 3 else 0,
             ctypes.addressof(sizes),
-            ctypes.addressof(places := _addresses(parameters)),
+            ctypes.addressof(places),
             x.data_ptr(),
             None if weights is None else weights.data_ptr(),
             losses.data_ptr(),
-            None if gradients is None else ctypes.addressof(others := _addresses(gradients)),
+            None if others is None else ctypes.addressof(others),
         )
         (built.solve_float32 if dtype == torch.float32 else built.solve_float64)(ctypes.byref(problem))
-        del places
-        if gradients is not None:
-            del others
 
 
 def _addresses(tensors: list[Tensor]) -> Any:
     return (ctypes.c_void_p * len(tensors))(*(tensor.data_ptr() for tensor in tensors))
-
-
-def constants_of(model: Any) -> list[tuple[str, Any]]:
-    """What is in a program as a constant: the numbers that a model holds, and its tensors but for the parameters."""
-    numbers = [(name, value) for name, value in vars(model).items() if isinstance(value, int | float)]
-    return numbers + [(name, (id(tensor), tensor._version)) for name, tensor in model.named_buffers()]

@@ -1,5 +1,7 @@
 """The kernel with a policy, a decoder, an importance: the losses and gradients of the model's own hooks."""
 
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from src.data import SparseFeatures
 from src.distributions.supports import SupportSizes
 from src.model import ToyModel
 from src.objective import Autograd, Pointwise, ReLUOutput, build
+from src.objective.policies import policy_of
 from src.population.quadrature import integrate
 from src.variants import GELU, L4, Importance, Leaky, Linear, NoBias, SquaredReLU, Untied
 from tests.objective.problems import FLOAT64, drawn
@@ -115,3 +118,20 @@ def test_what_changes_as_a_model_trains_is_left_to_autograd(kind: type[ToyModel]
     trainer = Trainer(max_steps=100, accelerator="cpu", logger=False, enable_checkpointing=False, barebones=True)
     trainer.fit(model, SparseFeatures(6, 0.1, batch_size=16))
     assert reason in model.objective.description
+
+
+def test_a_policy_that_says_something_else_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, x = model_and_data(Leaky, 2, 6, own=False)
+    another = policy_of(GELU(n_features=6))
+    monkeypatch.setattr("src.objective.policies.policy_of", lambda model: another)
+    assert "activate is another function when it is written out" in model.objective.description
+    torch.testing.assert_close(model.objective.losses(x), Autograd(model).losses(x), **FLOAT64)
+
+
+def test_a_model_that_was_compiled_is_not_kept_alive() -> None:
+    model, x = model_and_data(GELU, 2, 6, own=False)
+    model.objective.set_gradients(x)
+    alive = weakref.ref(model)
+    del model
+    gc.collect()
+    assert alive() is None

@@ -32,7 +32,7 @@ struct Total {
     }
 };
 
-// What is asked for, as Python fills it in (`Problem` in fused.py). Absent arrays are null.
+// What is asked for, as Python fills it in (`_Problem` in kernel.py). Absent arrays are null.
 template <class T>
 struct Problem {
     int64_t n_instances, n_hidden, n_features, n_examples, n_entries, n_threads;
