@@ -126,7 +126,7 @@ def test_a_start_prints_nothing_that_a_user_cannot_act_on(tmp_path: Path) -> Non
     assert done.returncode == 0
     assert done.stderr == ""
     assert re.fullmatch(
-        r"step 60/60 .*\nseed 11.*\n(.*[\u2800-\u28ff].*\n){11}\s*"
+        r"computed by: kernel\nstep 60/60 .*\nseed 11.*\n(.*[\u2800-\u28ff].*\n){11}\s*"
         r"seed 11: .*\n.*loss of each feature.*\npictures: .*\nsee it in TensorBoard.*\nand open there: .*\n",
         done.stdout,
     )
