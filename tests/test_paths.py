@@ -56,6 +56,7 @@ def test_a_config_names_our_classes_by_their_shortest_path(config: Path) -> None
     assert {path for path in ours if path.count(".") > 2} == set()
 
 
+@pytest.mark.slow
 def test_a_model_its_data_and_its_start_are_known_by_bare_names(tmp_path: Path) -> None:
     names = ("--model=ReLUOutputModel", "--data=SparseFeatures", "--data.distribution=Sparse", "--model.start=Basin")
     assert run_cli(tmp_path, *names, "--model.start.size=2", config="configs/defaults.yaml", max_steps=10) == 0

@@ -87,7 +87,7 @@ def test_a_checkpoint_outside_a_run_folder_gets_a_run_of_its_own(trained: Path, 
 @pytest.mark.parametrize(
     ("setting", "method", "message"),
     [
-        ("--data.n_features=11", "sample", "11 features are too many for the distribution to be enumerated"),
+        slow("--data.n_features=11", "sample", "11 features are too many for the distribution to be enumerated"),
         slow("--data=src.data.FiniteFeatures", "sample", "Examples of this distribution cannot be enumerated"),
         slow("--model=tests.callbacks.test_landscape.Squared", "quadrature", "Squared has no closed form"),
     ],

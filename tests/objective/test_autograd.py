@@ -11,7 +11,7 @@ from src.model import ReLUOutputModel, ToyModel
 from src.objective import loss_and_gradient
 from src.objective.autograd import HOOKS, Autograd
 from src.population.quadrature import summary
-from tests.running import SMALL_VALIDATION
+from tests.running import SMALL_VALIDATION, slow
 from tests.variants import LeakyModel
 
 
@@ -29,7 +29,7 @@ def test_a_variant_with_its_own_decoder_is_trained_by_its_own_gradient() -> None
     assert not torch.allclose(model.W.grad, plain.W.grad)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("hook", HOOKS)
+@pytest.mark.parametrize("hook", [*map(slow, sorted({*HOOKS} - {"error", "encode"})), "error", "encode"])
 def test_a_variant_is_trained_by_what_its_own_hook_computes(hook: str) -> None:
     """A hook that changes nothing but a factor changes the gradient, whichever hook it is."""
     inherited = getattr(ReLUOutputModel, hook)

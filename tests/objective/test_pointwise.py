@@ -91,7 +91,7 @@ def test_the_closed_form_is_the_quadrature(kind: type[ToyModel]) -> None:
 def test_a_number_that_changes_is_the_policys_too() -> None:
     model, x = model_and_data(Leaky, 2, 6, own=False)
     before = model.objective.losses(x)
-    model.slope = 0.5
+    model.slope = 0.2
     assert isinstance(model.objective, Pointwise)
     assert not torch.allclose(model.objective.losses(x), before)
     torch.testing.assert_close(model.objective.losses(x), Autograd(model).losses(x), **FLOAT64)
@@ -111,7 +111,7 @@ class AsksForTheStep(Leaky):
 
 
 @pytest.mark.parametrize(
-    ("kind", "reason"), [(Annealed, "a number of the model's changes"), (AsksForTheStep, "asks the trainer")]
+    ("kind", "reason"), [slow(Annealed, "a number of the model's changes"), (AsksForTheStep, "asks the trainer")]
 )
 def test_what_changes_as_a_model_trains_is_left_to_autograd(kind: type[ToyModel], reason: str) -> None:
     model = kind(n_features=6, n_instances=2)

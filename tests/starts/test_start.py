@@ -15,7 +15,7 @@ from tests.running import fit
 
 def test_any_model_starts_from_a_grid_or_from_arms(census: str) -> None:
     for start in (Basin(size=2), PatchingArms(census)):
-        model = Leaky(slope=0.25, n_features=6, start=start)
+        model = Leaky(slope=0.2, n_features=6, start=start)
         plain = ReLUOutputModel(n_features=6, start=start)
         assert torch.equal(model.W, plain.W)
         fit(model, max_steps=2)

@@ -52,6 +52,7 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "log"
 
 
+@pytest.mark.slow
 def test_the_scripts_ask_for_what_was_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     asked = ["--jobs=2", "--cpus-per-shard=4", "--gpus-per-shard=1", "--sbatch=--time=1:00:00 --partition='a b'"]
     assert sweep.main([*SHARDS, f"--out={tmp_path}", *asked]) == 0

@@ -33,6 +33,7 @@ def test_the_grid_is_even_in_the_logarithm() -> None:
     assert grid == pytest.approx([0.01, 0.1, 1])
 
 
+@pytest.mark.slow
 def test_every_point_of_a_branch_is_stationary_with_the_loss_it_says(branches: list[Branch]) -> None:
     for k, p in enumerate(GRID):
         for branch in branches:
@@ -50,6 +51,7 @@ def test_three_features_are_best_as_a_triangle(branches: list[Branch]) -> None:
     assert list(crossings(branches, 3, GRID)) == []
 
 
+@pytest.mark.slow
 def test_no_two_branches_have_the_same_name_or_the_same_points(branches: list[Branch]) -> None:
     assert len({branch.name for branch in branches}) == len(branches)
     for k in range(0, len(GRID), len(GRID) - 1):

@@ -11,7 +11,7 @@ from src.errors import NonFiniteError
 from src.model import ReLUOutputModel
 from src.results.rates import counted_geometry
 from src.training.divergence import N_NAMED, Divergence, named
-from tests.running import fit, read_census, run_cli, run_of, slow
+from tests.running import fit, read_census, run_cli, run_of
 
 LARGE = (  # of ten seeds half diverge
     "--config=configs/optimizers/sgd.yaml",
@@ -87,7 +87,8 @@ def test_a_frozen_instance_has_no_gradient_and_no_moments() -> None:
         assert optimizer.state[parameter]["momentum_buffer"].isfinite().all()
 
 
-@pytest.mark.parametrize("lr", [slow(1e15), 1e38])
+@pytest.mark.slow
+@pytest.mark.parametrize("lr", [1e15, 1e38])
 def test_what_the_last_step_leads_to_is_looked_at(lr: float, tmp_path: Path, capsys: Any) -> None:
     options = ("--config=configs/optimizers/sgd.yaml", f"--model.optimizer.lr={lr}", "--data.block_size=1")
     assert run_cli(tmp_path, *options, max_steps=1) == 1

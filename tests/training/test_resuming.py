@@ -76,6 +76,7 @@ def test_a_run_whose_learning_rate_has_reached_zero_does_not_go_on(
     assert capsys.readouterr().err == wanted
 
 
+@pytest.mark.slow
 def test_resumed_at_its_last_step_a_run_does_what_follows_the_steps_again(tmp_path: Path) -> None:
     """As after a disk that was full then: the census, the records and the pictures, and no step."""
     assert run_cli(tmp_path) == 0
