@@ -33,14 +33,35 @@ SMOOTH = ("Lp", "GELU", "Softplus")
 FREE = ("HiddenReLU", "AbsoluteValue", "ResidualMLP")
 
 
-class Sorted(ReLUOutputModel):
-    """x' sorted by size: what cannot be written out, and is left to autograd."""
+class TopTwo(ReLUOutputModel):
+    """The largest two of x' alone."""
 
     def decode(self, h: Tensor) -> Tensor:
-        return super().decode(h).sort(dim=-1).values
+        x = super().decode(h)
+        values, places = x.topk(2, dim=-1)
+        return torch.zeros_like(x).scatter(-1, places, values)
 
 
-VARIANTS = [*(f"src.variants.{name}" for name in (*PIECEWISE, *SMOOTH, *FREE)), "benchmarks.variants.Sorted"]
+class Transformed(ReLUOutputModel):
+    """A Fourier transform of h: what cannot be written out, and is left to autograd on the active examples."""
+
+    def encode(self, x: Tensor) -> Tensor:
+        return torch.fft.fft(super().encode(x)).real
+
+
+class Noisy(ReLUOutputModel):
+    """Noise on h: what gives every example numbers of its own, and is left to autograd on all of them."""
+
+    def encode(self, x: Tensor) -> Tensor:
+        h = super().encode(x)
+        return h + 0.01 * torch.randn_like(h)
+
+
+OWN = ("TopTwo", "Transformed", "Noisy")
+VARIANTS = [
+    *(f"src.variants.{name}" for name in (*PIECEWISE, *SMOOTH, *FREE)),
+    *(f"benchmarks.variants.{name}" for name in OWN),
+]
 
 
 def fit_rate(kind: str, n_instances: int, n_steps: int) -> tuple[float, str]:

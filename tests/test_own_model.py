@@ -30,9 +30,9 @@ class Rotated(ReLUOutputModel):
         return torch.tanh(super().encode(x) @ self.turn)
 
 
-class Sorted(ReLUOutputModel):
-    def decode(self, h):
-        return super().decode(h).sort(dim=-1).values
+class Transformed(ReLUOutputModel):
+    def encode(self, x):
+        return torch.fft.fft(super().encode(x)).real
 """
 
 
@@ -42,7 +42,7 @@ class Sorted(ReLUOutputModel):
     [
         ("Square", "kernel, policy Square"),
         ("Rotated", "kernel, written out whole: encode is overridden"),
-        ("Sorted", "autograd: decode is overridden, and it takes sort"),
+        ("Transformed", "autograd: encode is overridden, and it takes fft_r2c"),
     ],
 )
 def test_a_model_of_ones_own_trains_validates_and_resumes_to_the_bit(

@@ -34,19 +34,56 @@ def _scattered(a: Array, part: Array, axis: int, index: Any) -> Array:
     return result
 
 
+def _padded(a: Array, widths: Sequence[int], value: float = 0.0) -> Array:
+    """With so many constants before and behind, the last axis first; a negative number cuts off."""
+    for axis, (before, behind) in enumerate(zip(widths[::2], widths[1::2], strict=True), 1):
+        pairs = [(0, 0)] * a.ndim
+        pairs[-axis] = max(before, 0), max(behind, 0)
+        a = np.pad(a, pairs, constant_values=constant(value))  # type: ignore[call-overload]
+        a = _sliced(a, -axis, max(-before, 0), min(behind, 0) or None)
+    return a
+
+
+def _strided(a: Array, sizes: Sequence[int], strides: Sequence[int], first: int | None = None) -> Array:
+    return a.reshape(-1)[_places(sizes, strides, first)]
+
+
+def _put_strided(
+    a: Array, part: Array, sizes: Sequence[int], strides: Sequence[int], first: int | None = None
+) -> Array:
+    result = a.flatten()
+    result[_places(sizes, strides, first)] = part
+    return result.reshape(a.shape)
+
+
+def _places(sizes: Sequence[int], strides: Sequence[int], first: int | None) -> Any:
+    """Where the entries of a strided view lie in what it views, which is contiguous."""
+    return (first or 0) + np.tensordot(strides, np.indices(sizes), 1)
+
+
 def _same(a: Array, *_: Any) -> Array:
     return a
 
 
+def _moved(function: Callable[..., Array]) -> Callable[..., Array]:
+    return lambda lines, *arguments, **_: np.asarray(function(*arguments), dtype=object)
+
+
 # What only moves entries, by the name of the operation.
-SHAPES: dict[str, Callable[..., Array]] = {
+_MOVES: dict[str, Callable[..., Array]] = {
     "unsafe_view": np.reshape,
     "alias": _same,
+    "as_strided": _strided,
+    "as_strided_scatter": _put_strided,
     "broadcast_in_dim": _in_dimensions,
     "cat": lambda arrays, axis=0: np.concatenate(arrays, axis),
     "clone": _same,
+    "constant_pad_nd": _padded,
     "contiguous": _same,
+    "copy": lambda a, b, *_: np.broadcast_to(b, a.shape),
     "detach": _same,
+    "flip": np.flip,
+    "rev": np.flip,
     "expand": _expand,
     "lift_fresh_copy": _same,
     "permute": np.transpose,
@@ -64,6 +101,7 @@ SHAPES: dict[str, Callable[..., Array]] = {
     "view": np.reshape,
     "view_of": _same,
 }
+SHAPES = {name: _moved(function) for name, function in _MOVES.items()}
 
 
 def array_of(shape: tuple[int, ...], operands: Iterable[Operand]) -> Array:
@@ -81,8 +119,9 @@ def each(function: Callable[..., Operand], *arguments: Any) -> Array:
     return array_of(shape, (function(*own) for own in entries))
 
 
-def folded(lines: Lines, operation: str, a: Array, axes: Iterable[int], keeps: bool) -> Array:
-    """Along some axes, one entry after the other."""
+def folded(lines: Lines, operation: str, a: Array, axes: Iterable[int] | int | None, keeps: bool = False) -> Array:
+    """Along some axes, or all, one entry after the other."""
+    axes = [axes] if isinstance(axes, int) else axes or range(a.ndim)
     axes = sorted(axis % a.ndim for axis in axes) if a.ndim else []
     rest = [axis for axis in range(a.ndim) if axis not in axes]
     rows = a.transpose([*rest, *axes]).reshape(*(a.shape[axis] for axis in rest), -1)
@@ -98,8 +137,37 @@ def folded(lines: Lines, operation: str, a: Array, axes: Iterable[int], keeps: b
     return array_of(shape, (fold(row) for row in rows.reshape(-1, rows.shape[-1])))
 
 
-def product(lines: Lines, left: Array, right: Array) -> Array:
+def _folds(operation: str) -> Callable[..., Array]:
+    return lambda lines, a, axes=None, keeps=False: folded(lines, operation, a, axes, keeps)
+
+
+def _mean(lines: Lines, a: Array, axes: Any = None, keeps: bool = False, less: float = 0.0) -> Array:
+    """Over so many less than there are."""
+    total = folded(lines, "add", a, axes, keeps)
+    count = constant(a.size / total.size - less)
+    return each(lambda own: lines.apply("div", [own, count]), total)
+
+
+def _variance(lines: Lines, a: Array, axes: Any, correction: float = 1.0, keepdim: bool = False) -> Array:
+    distances = each(lambda *pair: lines.apply("sub", pair), a, _mean(lines, a, axes, True))
+    return _mean(lines, each(lambda own: lines.apply("mul", [own, own]), distances), axes, keepdim, correction)
+
+
+def _product(lines: Lines, left: Array, right: Array) -> Array:
     """Of matrices, with the axes before the last two side by side."""
     left, right = left[..., :, :, None], right[..., None, :, :]
     terms = each(lambda a, b: ZERO if ZERO in (a, b) else lines.apply("mul", [a, b]), left, right)
-    return folded(lines, "add", terms, [terms.ndim - 2], False)
+    return folded(lines, "add", terms, [terms.ndim - 2])
+
+
+# Sums and products of entries, by the name of the operation.
+SUMS: dict[str, Callable[..., Array]] = {
+    "amax": _folds("maximum"),
+    "amin": _folds("minimum"),
+    "bmm": _product,
+    "mean": _mean,
+    "mm": _product,
+    "prod": _folds("mul"),
+    "sum": _folds("add"),
+    "var": _variance,
+}

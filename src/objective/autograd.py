@@ -1,6 +1,7 @@
 """The loss and gradient of any toy model from its hooks, by autograd."""
 
-from collections.abc import Iterable, Iterator
+import functools
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -95,21 +96,42 @@ class Autograd:
         weights: Float[Tensor, " batch"] | None = None,
         instances: list[int] | None = None,
     ) -> Float[Tensor, "instance feature"]:
-        """The feature losses of these instances, or all, without a graph, in bounded memory; x may be sparse.
+        """The feature losses of these instances, or all, without a graph, in bounded memory; x may be sparse."""
+        if instances is None:
+            return self._losses(x, weights)
+        if not self._treats_instances_alone:
+            return self._losses(x, weights)[instances]
+        with changed(self.model.parameters(), lambda own: own[instances]):
+            return self._losses(x, weights)
 
-        A variant may hold more with an instance axis than its parameters, so the whole stack is computed here.
-        """
+    def _losses(self, x: Tensor, weights: Tensor | None) -> Tensor:
         losses = torch.zeros_like(self.model.b)
         for share, part in self._dense_parts(x, weights):
             losses += share * self.model.feature_losses(*part)
-        return losses if instances is None else losses[instances]
+        return losses
+
+    @functools.cached_property
+    def _treats_instances_alone(self) -> bool:
+        """Whether nothing but the parameters has an instance axis: the first instance alone is what it is in the stack.
+
+        If it has random numbers, its losses have at least the shape that one instance has.
+        """
+        x = torch.eye(self.model.n_features).to(self.model.W)
+        first, again = (self.model.feature_losses(x)[:1] for _ in range(2))
+        try:
+            with changed(self.model.parameters(), lambda own: own[:1]):
+                alone = self.model.feature_losses(x)
+        except Exception:  # a user's hook, with shapes of its own
+            return False
+        return alone.shape == first.shape and (torch.allclose(alone, first) or not torch.equal(first, again))
 
     @torch.no_grad()
     def losses_over(self, population: SupportSizes | Sample) -> PopulationLosses:
         """The loss over a whole distribution: integrated in float64, or with a standard error where it is a sample."""
         W = self.model.W
         if not isinstance(population, Sample):
-            with _in_float64(self.model):
+            numbers = (t for t in (*self.model.parameters(), *self.model.buffers()) if t.is_floating_point())
+            with changed(numbers, Tensor.double):
                 return integrate(lambda x, weights: self.losses(x.to(W), weights.to(W)), population)
         metric = PopulationLoss(*self.model.b.shape).to(W.device)
         for chunk in population.chunks:
@@ -150,14 +172,13 @@ def constants_of(model: Any) -> list[tuple[str, Any]]:
 
 
 @contextmanager
-def _in_float64(module: torch.nn.Module) -> Iterator[None]:
-    """The module's parameters and buffers in double precision for a while."""
-    tensors = [t for t in (*module.parameters(), *module.buffers()) if t.is_floating_point()]
-    saved = [t.data for t in tensors]
+def changed(tensors: Iterable[Tensor], change: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """Parameters or buffers with other values for a while, such as in double precision."""
+    saved = [(own, own.data) for own in tensors]
     try:
-        for t in tensors:
-            t.data = t.data.double()
+        for own, data in saved:
+            own.data = change(data)
         yield
     finally:
-        for t, data in zip(tensors, saved, strict=True):
-            t.data = data
+        for own, data in saved:
+            own.data = data

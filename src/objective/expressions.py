@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from src.objective.tracing import TracingError
 
@@ -66,19 +66,18 @@ MAX_POWER = 16  # up to which a whole power is products
 
 @dataclass(frozen=True)
 class Operand:
-    """A vector of numbers or, of a test, a mask: its name in C++, or a constant."""
+    """A vector of numbers or, of a test, a mask: its name in C++, or a constant with its value."""
 
     text: str
     is_test: bool = False
+    value: float | None = field(default=None, compare=False)
 
 
 def constant(value: int | float) -> Operand:
     if isinstance(value, bool):
-        return Operand(f"(number<T>(0.0) {'==' if value else '!='} number<T>(0.0))", True)
-    if math.isnan(value):
-        return Operand("number<T>(NAN)")
+        return Operand(f"(number<T>(0.0) {'==' if value else '!='} number<T>(0.0))", True, float(value))
     text = repr(float(value)) if math.isfinite(value) else "INFINITY" if value > 0 else "-INFINITY"
-    return Operand(f"number<T>({text})")
+    return Operand("number<T>(NAN)" if math.isnan(value) else f"number<T>({text})", False, float(value))
 
 
 ZERO, ONE = constant(0.0), constant(1.0)

@@ -5,14 +5,16 @@ Each entry of each tensor becomes a line over vectors, in whose lanes instances 
 """
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch.fx import GraphModule, Node
 
-from src.objective.arrays import SHAPES, Array, array_of, each, folded, product
+from src.objective.arrays import SHAPES, SUMS, Array, array_of, each
 from src.objective.expressions import ZERO, Lines, Operand, constant
+from src.objective.orders import ORDERS
 from src.objective.tracing import TracingError, is_number, operation_of, trace_program
 
 HEADER = """// {name}: the losses of one example and their gradient, as traced from the PyTorch definition.
@@ -38,11 +40,11 @@ inline void add_example(const Vector<T> *p, const T *x, const T weight, Vector<T
 }}  // namespace
 """
 MAX_LINES = 4000  # that a compiler takes some seconds for
-PRODUCTS = ("bmm", "mm")
 ONES, ZEROS = ("ones_like", "ones", "new_ones"), ("zeros_like", "zeros", "new_zeros", "empty", "empty_strided")
 FILLED = ("full", "full_like", "new_full", "scalar_tensor")
-FOLDS = {"sum": "add", "mean": "add", "amax": "maximum", "amin": "minimum"}
-HANDLED = (*SHAPES, *PRODUCTS, *ONES, *ZEROS, *FILLED, *FOLDS)  # what a trace need not take apart
+# What is written out as a whole, by the name of the operation.
+WHOLE: dict[str, Callable[..., Any]] = {**SHAPES, **SUMS, **ORDERS}
+HANDLED = (*(set(WHOLE) - {"index_put"}), *ONES, *ZEROS, *FILLED)  # what a trace need not take apart
 
 
 class Program(NamedTuple):
@@ -92,7 +94,7 @@ def _written(
     module: GraphModule, lines: Lines, shapes: list[tuple[int, ...]], n_features: int
 ) -> tuple[list[str], list[str]]:
     """The names of all losses, and of all gradients."""
-    found: dict[Node, Array] = {}
+    found: dict[Node, Any] = {}  # arrays of operands, tensors of numbers that are known, and pairs of them
     places = iter([node for node in module.graph.nodes if node.op == "placeholder"])
     first = 0
     for shape, node in zip(shapes, places, strict=False):
@@ -104,39 +106,52 @@ def _written(
     found[weights] = array_of((1,), [constant(1.0)])
     for node in module.graph.nodes:
         if node.op == "get_attr":
-            tensor = getattr(module, str(node.target))
-            found[node] = array_of(tuple(tensor.shape), map(constant, tensor.flatten().tolist()))
+            found[node] = getattr(module, str(node.target))
         elif node.op == "call_function":
-            if not isinstance(node.meta["val"], torch.Tensor):
-                raise TracingError(f"takes {operation_of(node)}")
-            dtype = node.meta["val"].dtype
-            if dtype.is_floating_point and dtype is not x.meta["val"].dtype:
-                raise TracingError(f"takes {dtype}")
-            found[node] = _applied(node, lines, found)
+            found[node] = _applied(node, x.meta["val"].dtype, lines, found)
     *_, output = module.graph.nodes
     *gradients, losses = output.args[0]
     return _texts(losses, found), [text for own in gradients for text in _texts(own, found)]
 
 
-def _texts(node: Any, found: dict[Node, Array]) -> list[str]:
-    return [operand.text for operand in found[node].flat]  # type: ignore[attr-defined]
+def _texts(node: Any, found: dict[Node, Any]) -> list[str]:
+    return [operand.text for operand in _array(found[node]).flat]
 
 
-def _applied(node: Node, lines: Lines, found: dict[Node, Array]) -> Array:
-    """One operation of the graph, entry by entry."""
+def _applied(node: Node, dtype: torch.dtype, lines: Lines, found: dict[Node, Any]) -> Any:
+    """One operation of the graph, entry by entry, or at once where all that it takes is known."""
     name, result = operation_of(node), node.meta["val"]
-    arguments: list[Any] = torch.fx.node.map_arg(list(node.args), lambda own: found[own])  # type: ignore
+    given: Any = (list(node.args), dict(node.kwargs))
+    arguments, keywords = torch.fx.node.map_arg(given, lambda own: found[own])
+    is_known = all(isinstance(found[own], torch.Tensor) for own in node.all_input_nodes)
+    if name == "getitem" or (is_known and not _is_arbitrary(node)):
+        return node.target(*arguments, **keywords)  # type: ignore[operator]
+    arguments = [[_array(part) for part in own] if isinstance(own, list) else _array(own) for own in arguments]
+    if getattr(result, "dtype", dtype).is_floating_point and getattr(result, "dtype", dtype) is not dtype:
+        raise TracingError(f"takes {result.dtype}")
+    if "as_strided" in name and not node.args[0].meta["val"].is_contiguous():  # type: ignore[union-attr]
+        raise TracingError(f"takes {name}")
+    if name in WHOLE:
+        return WHOLE[name](lines, *arguments, **keywords)
+    if not isinstance(result, torch.Tensor):
+        raise TracingError(f"takes {name}")
     if name in (*ONES, *ZEROS, *FILLED):
         numbers = [1.0] if name in ONES else [0.0] if name in ZEROS else [a for a in arguments if is_number(a)]
         value = bool(numbers[-1]) if result.dtype is torch.bool else float(numbers[-1])
         return array_of(tuple(result.shape), [constant(value)] * result.numel())
-    if name in SHAPES:
-        return np.asarray(SHAPES[name](*arguments), dtype=object)
-    if name in PRODUCTS:
-        return product(lines, *arguments)
-    if name in FOLDS:
-        return _folded(name, lines, *arguments)
     return _computed(name, lines, result.dtype is torch.bool, arguments)
+
+
+def _is_arbitrary(node: Node) -> bool:
+    """Whether the numbers are random, or whatever was in memory."""
+    return torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()) or operation_of(node) in ZEROS
+
+
+def _array(own: Any) -> Any:
+    """A tensor of known numbers as an array of operands; all else as it is."""
+    if not isinstance(own, torch.Tensor):
+        return own
+    return array_of(tuple(own.shape), map(constant, own.flatten().tolist()))
 
 
 def _computed(name: str, lines: Lines, is_test: bool, arguments: list[Any]) -> Array:
@@ -148,9 +163,3 @@ def _computed(name: str, lines: Lines, is_test: bool, arguments: list[Any]) -> A
     if not operands:  # a random number, say
         raise TracingError(f"takes {name}")
     return each(lambda *own: lines.apply(name, own, is_test), *operands)
-
-
-def _folded(name: str, lines: Lines, a: Array, axes: Any = None, keeps: Any = None, *_: Any) -> Array:
-    result = folded(lines, FOLDS[name], a, axes or range(a.ndim), bool(keeps))
-    count = constant(a.size / result.size)
-    return each(lambda own: lines.apply("div", [own, count]), result) if name == "mean" else result

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from src.objective.autograd import Autograd, constants_of
+from src.objective.autograd import Autograd, changed, constants_of
 from src.objective.build import Variant, library
 from src.objective.kernel import N_THREADS
 from src.objective.programs import Program
@@ -84,9 +84,10 @@ class WrittenOut(Autograd):
     ) -> Float[Tensor, "instance feature"]:
         if x.is_sparse or not self.has_threads:
             return super().losses(x, weights, instances)
-        losses = torch.empty_like(self.model.b, requires_grad=False)
-        self._solve(x, weights, losses, None)
-        return losses if instances is None else losses[instances]
+        with changed(self.model.parameters(), lambda own: own if instances is None else own[instances]):
+            losses = torch.empty_like(self.model.b, requires_grad=False)
+            self._solve(x, weights, losses, None)
+        return losses
 
     def _solve(self, x: Tensor, weights: Tensor | None, losses: Tensor, gradients: list[Tensor] | None) -> None:
         built = self._library()
@@ -95,7 +96,7 @@ class WrittenOut(Autograd):
         # Named here because the library is given addresses, which do not keep a tensor alive.
         parameters = [parameter.detach().to(dtype).contiguous() for parameter in self.model.parameters()]
         x, weights = x.to(dtype).contiguous(), None if weights is None else weights.to(dtype).contiguous()
-        n_instances, n_examples, n_features = self.model.n_instances, *x.shape[-2:]
+        n_instances, n_examples, n_features = len(losses), *x.shape[-2:]
         sizes = (ctypes.c_int64 * len(parameters))(*(parameter[0].numel() for parameter in parameters))
         places, others = _addresses(parameters), None if gradients is None else _addresses(gradients)
         problem = _Problem(

@@ -93,6 +93,28 @@ def test_a_variant_is_integrated_in_double_precision_and_left_as_it_was() -> Non
     assert torch.equal(model.W, before)
 
 
+class Offset(LeakyModel):
+    """A buffer with an instance axis."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.register_buffer("offset", torch.linspace(0, 1, self.n_instances).view(-1, 1, 1))
+
+    def decode(self, h: torch.Tensor) -> torch.Tensor:
+        return super().decode(h) + self.offset
+
+
+@pytest.mark.parametrize("kind", [LeakyModel, Offset])
+def test_some_instances_have_the_losses_that_they_have_among_all(kind: type[ToyModel]) -> None:
+    model, seen = kind(n_features=6, n_instances=5), []
+    original = model.encode
+    model.encode = lambda x: (seen.append(len(model.W)), original(x))[1]  # type: ignore[method-assign]
+    x, objective = torch.rand(8, 6), Autograd(model)
+    torch.testing.assert_close(objective.losses(x, None, [3, 1]), objective.losses(x)[[3, 1]])
+    assert (2 in seen) == (kind is LeakyModel)
+    assert len(model.W) == 5
+
+
 def test_a_step_on_weighted_nodes_has_the_gradient_of_their_weighted_loss() -> None:
     nodes = summary(SupportSizes.independent(6, 0.2))
     x, weights = nodes.x.float(), nodes.weights.float()
