@@ -2,7 +2,7 @@
 
 from lightning import Callback, LightningModule, Trainer
 
-from callbacks.pictures import add_figure
+from callbacks.pictures import add_figure, picture_name
 from src.figures.gallery import gallery_figure
 from src.figures.polygons import polygon_figure
 from src.model import ToyModel
@@ -24,7 +24,7 @@ class Gallery(Callback):
         W = pl_module.columns.detach().cpu()
         names = pl_module.polygons().names
         exemplars = {name: typical_member(W.flatten(1).norm(dim=1).tolist(), names, name) for name in rates(names)}
-        titles = [f"{pl_module.instance_names[i]}, one of {names.count(name)}" for name, i in exemplars.items()]
+        titles = [f"{picture_name(pl_module, i)}, one of {names.count(name)}" for name, i in exemplars.items()]
         add_figure(trainer, EXEMPLARS, polygon_figure(W[list(exemplars.values())], titles, trainer.global_step))
         add_figure(trainer, GALLERY, gallery_figure(W, names))
 

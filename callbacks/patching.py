@@ -16,7 +16,8 @@ from src.runs.checkpoints import read_checkpoint
 class PatchColumns(Callback):
     """Before fit, columns of W of some instances take the columns of a donor.
 
-    A resumed run restores its checkpoint over the patch, so nothing is patched twice.
+    What else a model has, such as a decoder of its own, stays that of its seed. A resumed run restores its checkpoint
+    over the patch, so nothing is patched twice.
 
     Args:
         columns: which columns to replace; all by default.
@@ -63,6 +64,7 @@ class PatchColumns(Callback):
                 pl_module.W[i, :, columns] = donor[:, columns].to(pl_module.W)
         origin = f"seed {self.donor_seed}" if self.donor_checkpoint is None else Path(self.donor_checkpoint).stem
         which = "all columns" if self.columns is None else f"column {', '.join(map(str, columns))}"
+        which += pl_module.of_W
         for i in instances:
             pl_module.instance_names[i] += f", {which} from {origin}"
 

@@ -33,5 +33,10 @@ def has_braille(console: Console) -> bool:
 
 def polygons(model: ToyModel, n_shown: int) -> Columns:
     """The first instances' polygons, side by side, each below its name."""
-    shown = zip(model.instance_names[:n_shown], model.columns[:n_shown], strict=True)
-    return Columns([Group(Text(name), polygon_text(W)) for name, W in shown], padding=(0, 1))
+    shown = [Group(Text(picture_name(model, i)), polygon_text(model.columns[i])) for i in range(n_shown)]
+    return Columns(shown, padding=(0, 1))
+
+
+def picture_name(model: ToyModel, instance: int) -> str:
+    """What a picture of an instance's columns is called."""
+    return model.instance_names[instance] + (f", columns{model.of_W}" if model.of_W else "")

@@ -6,7 +6,7 @@ from pathlib import Path
 from lightning import LightningModule, Trainer
 from matplotlib.figure import Figure
 
-from callbacks.pictures import add_figure
+from callbacks.pictures import add_figure, picture_name
 from callbacks.recorder import Recorder
 from src.errors import require
 from src.figures.elements import png
@@ -65,7 +65,7 @@ class PolygonSnapshots(Recorder):
         return polygon_figure(model.columns[self.followed], names, step)
 
     def record(self, trainer: Trainer, model: ToyModel, step: int, after_last: bool) -> None:
-        names = [model.instance_names[i] for i in self.followed]
+        names = [picture_name(model, i) for i in self.followed]
         figure = self.draw(trainer, model, names, step)
         if after_last:
             add_figure(trainer, self.file, figure, sharper=1)  # as all frames of the slider

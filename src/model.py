@@ -88,6 +88,12 @@ class ToyModel(Stack):
         """V, whose columns the hidden vector is read along: W itself, or what an untied variant has."""
         return self.W
 
+    @property
+    def of_W(self) -> str:  # noqa: N802
+        """What pictures add to a name where other columns than W's could be meant: of an untied model they show W's."""
+        others = any(own.shape == self.W.shape for own in self.further_parameters.values())
+        return " of W" if others and self.columns is self.W else ""
+
     def encode(self, x: Float[Tensor, "*instance batch feature"]) -> Float[Tensor, "instance batch hidden"]:
         """h = W x; x may be sparse if all instances share it."""
         return torch.stack([x @ w.mT for w in self.W]) if x.is_sparse else x @ self.W.mT

@@ -12,7 +12,7 @@ from torch import Tensor
 from src.distributions.examples import Chunk, Sample, collapse_empty_rows
 from src.distributions.supports import SupportSizes
 from src.population.losses import PopulationLosses
-from src.population.quadrature import integrate
+from src.population.quadrature import FIRST_TOLERANCE, TOLERANCE, integrate
 from src.population.sample import PopulationLoss
 
 POINTWISE = ("activate", "target", "error")  # the hooks that make a model's loss, entry by entry,
@@ -132,7 +132,9 @@ class Autograd:
         if not isinstance(population, Sample):
             numbers = (t for t in (*self.model.parameters(), *self.model.buffers()) if t.is_floating_point())
             with changed(numbers, Tensor.double):
-                return integrate(lambda x, weights: self.losses(x.to(W), weights.to(W)), population)
+                # Where examples disturb each other, or have random numbers, more of them do not make it more exact.
+                tolerance = FIRST_TOLERANCE if self.mixes_examples else TOLERANCE
+                return integrate(lambda x, weights: self.losses(x.to(W), weights.to(W)), population, tolerance)
         metric = PopulationLoss(*self.model.b.shape).to(W.device)
         for chunk in population.chunks:
             weights = chunk.weights.to(W)
