@@ -9,7 +9,6 @@ from lightning import Trainer
 from callbacks.basin_map import BasinMap
 from callbacks.patching import PatchColumns
 from callbacks.pictures import picture_name
-from callbacks.polygon_snapshots import PolygonSnapshots
 from src.model import ReLUOutputModel, ToyModel
 from src.runs.folder import BASIN, PATCHING, PATCHING_PICTURE
 from src.runs.tables import read_rows
@@ -65,14 +64,3 @@ def test_a_patching_run_has_its_tables_and_its_picture(kind: str, tmp_path: Path
     run = run_of(tmp_path, "patching_rates")
     assert list(dict.fromkeys(row["arm"] for row in read_rows(run / PATCHING))) == list(ARMS)
     assert (run / PATCHING_PICTURE).read_bytes().startswith(b"\x89PNG")
-
-
-def test_snapshots_are_of_the_columns_of_w(monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn = []
-    monkeypatch.setattr("callbacks.polygon_snapshots.polygon_figure", lambda *given: drawn.append(given))
-    model, snapshots = Untied(n_features=6), PolygonSnapshots()
-    snapshots.followed = [0]
-    snapshots.draw(Trainer(logger=False), model, [picture_name(model, 0)], 0)
-    ((columns, names, _),) = drawn
-    assert torch.equal(columns, model.W)
-    assert names == ["seed 0, columns of W"]
