@@ -10,6 +10,8 @@ variant (`src/variants.py`) overrides what differs, most often a pointwise hook:
 `error(x, x')`. `src/training` trains, `src/objective` computes. Axes and symbols are those of `src/__init__.py`.
 """
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
@@ -72,6 +74,15 @@ class ToyModel(Stack):
         self.W = torch.nn.Parameter(start.initial_W(self))
         self.b = torch.nn.Parameter(torch.zeros(self.n_instances, n_features))
         self.register_buffer("importance", None)  # of each feature's loss, [feature] or [instance, feature]; None is 1
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            own = getattr(type(self), name, None)
+            if isinstance(own, property) and own.fget is not None:
+                own.fget(self)  # raises again what torch takes for a name that is missing
+            raise
 
     def initial_weights(self, seed: int) -> Float[Tensor, "hidden feature"]:
         """The W that an instance of this seed starts from, alone or in any stack."""

@@ -23,6 +23,7 @@ from src.errors import ConfigError, require
 from src.gate.nulls import class_at, said
 from src.gate.sentences import where_raised
 from src.model import ToyModel
+from src.objective.choice import refuse_shapes
 from src.training.optimizers import rehearse
 
 # Callbacks that train in a way of their own, or change what is trained.
@@ -66,23 +67,35 @@ def refuse_unusable(trainer: Trainer, model: ToyModel, datamodule: LightningData
     rehearse(model, trainer.max_steps)
 
 
-@torch.no_grad()
 def _rehearse_hooks(model: ToyModel) -> None:
-    """The loss of two examples, since what a hook of the user's own gets wrong is a mistake in the setting `model`."""
-    x, weights, name = torch.zeros(2, model.n_features), torch.full((2,), 0.5), type(model).__name__
-    try:
-        if type(model).feature_losses is ToyModel.feature_losses:
-            found, shape = model.error(model.target(x), model(x)), (model.n_instances, *x.shape)
-        else:
-            found, shape = model.feature_losses(x, weights), tuple(model.b.shape)
-    except NotImplementedError as error:
-        raise ConfigError(f"model is {name}; it must be one that is complete: {error}.") from None
-    except Exception as error:
-        raise ConfigError(f"model is {name}; it must be one that runs: {where_raised(error)}.") from error
-    is_right = isinstance(found, torch.Tensor) and tuple(found.shape) == shape
-    axes = "[instance, batch, feature]" if len(shape) == 3 else "[instance, feature]"
-    given = list(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
-    require(is_right, f"the losses of {name}", given, f"{list(shape)}, {axes}")
+    """Two examples, since what a hook of the user's own gets wrong is a mistake in the setting `model`."""
+    refuse_shapes(model)
+    name = type(model).__name__
+    x, weights = torch.zeros(2, model.n_features), torch.full((2,), 0.5)
+    x[1] = torch.rand(model.n_features, generator=torch.Generator().manual_seed(0))
+    whole, each = (model.n_instances, *x.shape), (model.n_instances, model.n_features)
+
+    def tried(hook: str, shape: tuple[int, ...], *given: Any) -> Any:
+        try:
+            found = getattr(model, hook)(*given)
+        except NotImplementedError as error:
+            raise ConfigError(f"model is {name}; it must be one that is complete: {error}.") from None
+        except Exception as error:
+            raise ConfigError(f"model is {name}; it must be one that runs: {where_raised(error)}.") from error
+        is_right = isinstance(found, torch.Tensor) and tuple(found.shape) == shape
+        axes = "[instance, batch, feature]" if len(shape) == 3 else "[instance, feature]"
+        returned = list(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
+        require(is_right, f"what {name}.{hook} returns", returned, f"{list(shape)}, {axes}")
+        return found
+
+    if {type(model).decode, type(model).forward} <= {ToyModel.decode, ToyModel.forward}:
+        tried("activate", whole, x.expand(whole))
+    if type(model).feature_losses is ToyModel.feature_losses:
+        reconstruction = tried("forward", whole, x)
+        target = tried("target", whole, x.expand(whole))
+        tried("error", whole, target, reconstruction)
+    else:
+        tried("feature_losses", each, x, weights)
 
 
 def _refuse_callbacks(trainer: Trainer, model: ToyModel) -> None:

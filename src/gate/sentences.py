@@ -74,9 +74,13 @@ def _is_a_librarys(error: Exception) -> bool:
 def where_raised(error: Exception) -> str:
     """An error in a user's code: what, and where in the code of the user."""
     frames = [(frame, line) for frame, line in walk_tb(error.__traceback__)]
-    frame, line = [own for own in frames if not own[0].f_code.co_filename.startswith(LIBRARIES)][-1]
-    words = f"{type(error).__name__}: {' '.join(str(error).split())}"[:LONGEST]
-    return f"{Path(frame.f_code.co_filename).name}, line {line}, in {frame.f_code.co_name}: {words.rstrip('.')}"
+    own = [pair for pair in frames if not pair[0].f_code.co_filename.startswith(LIBRARIES)]
+    users = [pair for pair in own if not pair[0].f_globals.get("__name__", "").startswith("src.")]
+    words = f"{type(error).__name__}: {' '.join(str(error).split())}"[:LONGEST].rstrip(".")
+    if not users:  # a hook that cannot be called, say
+        return words
+    frame, line = users[-1]
+    return f"{Path(frame.f_code.co_filename).name}, line {line}, in {frame.f_code.co_name}: {words}"
 
 
 def _raised_by(error: Exception) -> str:

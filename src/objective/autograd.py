@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from numbers import Number
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ POINTWISE = ("activate", "target", "error")  # the hooks that make a model's los
 FREE = ("encode", "decode", "forward", "feature_losses")  # and otherwise
 HOOKS = (*POINTWISE, *FREE)
 MAX_ENTRIES = 2**18  # of x' at a time when a whole distribution is evaluated: 1 MiB of float32, which stays in cache
+SMALL = 32  # entries of a list that is searched for numbers
 MIN_EXAMPLES = 32  # below this a part of a distribution costs more to start than to compute
 
 
@@ -167,10 +169,35 @@ class Autograd:
                 yield share, Chunk(part.x, part.weights / share)
 
 
-def constants_of(model: Any) -> list[tuple[str, Any]]:
-    """What is a constant where hooks are written out: the numbers that a model holds, and its buffers."""
-    numbers = [(name, value) for name, value in vars(model).items() if isinstance(value, int | float)]
-    return numbers + [(name, (id(tensor), tensor._version)) for name, tensor in model.named_buffers()]
+KNOWN = {"seeds", "instance_names", "instance_columns", "began_with", "gradient_norms"}  # of every stack; no hook's
+
+
+def constants_of(model: Any) -> list[Any]:
+    """What is a constant where hooks are written out: the numbers that a model and its parts hold, and the tensors.
+
+    Those of its own classes too, and those in small lists and dictionaries. What a hook has from elsewhere is not seen.
+    """
+    found: list[Any] = []
+
+    def add(name: Any, value: Any) -> None:
+        if isinstance(value, Number):
+            found.append((name, value))
+        elif isinstance(value, Tensor):
+            found.append((name, id(value), value._version))
+        elif isinstance(value, dict | list | tuple) and len(value) <= SMALL and name not in KNOWN:
+            for key, own in value.items() if isinstance(value, dict) else enumerate(value):
+                add(key, own)
+
+    for kind in type(model).__mro__:
+        if kind.__module__.startswith(("src.", "lightning.", "torch.")):
+            break
+        for name, value in vars(kind).items():
+            add(name, value)
+    for module in model.modules():
+        for name, value in vars(module).items():
+            if not name.startswith("_") or isinstance(value, Number):
+                add(name, value)
+    return found + [(name, id(tensor), tensor._version) for name, tensor in model.named_buffers()]
 
 
 @contextmanager

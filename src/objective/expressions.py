@@ -5,6 +5,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import torch
+
 from src.objective.tracing import TracingError
 
 # By the name of PyTorch's prim, of numbers to numbers. `Math` is `Elementary<T>` of cpp/elementary.h.
@@ -117,6 +119,13 @@ class Lines:
             product = f"({' * '.join([text] * int(abs(exponent)))})"
             return self._named(product if exponent > 0 else f"1 / {product}", False)
         return self._named(f"Math::pow({text}, T({exponent!r}))", False)
+
+    def converted(self, operand: Operand, dtype: torch.dtype) -> Operand:
+        """To another kind of number, or to a test."""
+        if dtype is torch.bool:
+            return operand if operand.is_test else self.apply("ne", [operand, ZERO], True)
+        number = self.as_number(operand)
+        return number if dtype.is_floating_point else self.apply("trunc", [number])
 
     def as_number(self, operand: Operand) -> Operand:
         """Of a test, 1 where it holds."""

@@ -28,7 +28,8 @@ class Pointwise(Autograd):
         if not self.has_threads:
             return f"{'tensor operations' if self._serves(self._decoder) else 'autograd'}, without the kernel"
         own = [] if self._decoder is None else ["own decoder"]
-        return ", ".join(["kernel", *own, *([f"policy {self.policy.name}"] if self.policy else [])])
+        words = ", ".join(["kernel", *own, *([f"policy {self.policy.name}"] if self.policy else [])])
+        return f"{words}: {self.why}" if self.why else words
 
     @property
     def has_threads(self) -> bool:

@@ -31,10 +31,13 @@ inline Term<T> term(const Vector<T> z, const Vector<T> x) {{
 }}
 
 struct Policy {{
+    static constexpr bool IS_FINITE = false;
     static constexpr int FACTOR = 1;
 
     template <bool IS_ACTIVE, bool WEIGHTED, class T, class X>
     static Term<T> at(Vector<T> z, X x, T weight) {{
+        if constexpr (WEIGHTED)
+            if (weight == 0) return {{Vector<T>{{}}, Vector<T>{{}}}};
         Vector<T> target{{}};
         if constexpr (IS_ACTIVE) target += x;
         const Term<T> one = term<T>(z, target);

@@ -139,7 +139,7 @@ def _applied(node: Node, dtype: torch.dtype, lines: Lines, found: dict[Node, Any
         numbers = [1.0] if name in ONES else [0.0] if name in ZEROS else [a for a in arguments if is_number(a)]
         value = bool(numbers[-1]) if result.dtype is torch.bool else float(numbers[-1])
         return array_of(tuple(result.shape), [constant(value)] * result.numel())
-    return _computed(name, lines, result.dtype is torch.bool, arguments)
+    return _computed(name, lines, result.dtype, arguments)
 
 
 def _is_arbitrary(node: Node) -> bool:
@@ -154,9 +154,10 @@ def _array(own: Any) -> Any:
     return array_of(tuple(own.shape), map(constant, own.flatten().tolist()))
 
 
-def _computed(name: str, lines: Lines, is_test: bool, arguments: list[Any]) -> Array:
+def _computed(name: str, lines: Lines, dtype: torch.dtype, arguments: list[Any]) -> Array:
+    is_test = dtype is torch.bool
     if name == "convert_element_type":
-        return arguments[0] if is_test else each(lines.as_number, arguments[0])
+        return each(lambda own: lines.converted(own, dtype), arguments[0])
     if name == "pow" and is_number(arguments[1]):
         return each(lambda base: lines.power(base, float(arguments[1])), arguments[0])
     operands = [own for own in arguments if isinstance(own, np.ndarray) or is_number(own)]

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from src.distributions.examples import Chunk
 from src.errors import ConfigError
+from src.objective.choice import agrees
 
 SEVERAL = 10  # steps, of which the norm of every instance's gradient is taken at one: it costs a twentieth of a step
 
@@ -66,6 +67,8 @@ def train_block(stack: Any, block: Block) -> Float[Tensor, "step instance featur
     batches, weights = batches_of(block, stack.n_features, stack.W.dtype)
     feature_losses = stack.b.new_empty(len(batches), *stack.b.shape)
     stack.divergence.begin_block(stack)
+    if not agrees(stack.objective):
+        stack.leave_to_autograd()
 
     def set_gradients(x: Tensor, out: Tensor | None) -> Tensor:
         losses: Tensor = stack.objective.set_gradients(x, out, weights)

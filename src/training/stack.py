@@ -90,12 +90,14 @@ class Stack(LightningModule):
             before, self._objective = self._objective, objective_of(self)
             is_training = self._trainer is not None and self._trainer.training
             if is_training and before.text != self._objective.text:  # it would be compiled again and again
-                self._objective = Autograd(self, "a number of the model's changes as it trains")
-                self.say_how_computed()
+                self.leave_to_autograd()
         return self._objective
 
+    def leave_to_autograd(self) -> None:
+        self._objective = Autograd(self, "a number of the model's changes as it trains")
+        self.say_how_computed()
+
     def say_how_computed(self) -> None:
-        """One line: by the kernel, or why not."""
         Console().print(f"computed by: {self.objective.description}", soft_wrap=True, highlight=False, markup=False)
 
     def losses_over(self, population: SupportSizes | Sample) -> PopulationLosses:
@@ -117,8 +119,8 @@ class Stack(LightningModule):
 
     def polygons(self) -> Polygons:
         """What the columns of each instance form."""
-        found = find_polygons(self.columns.detach().cpu())  # type: ignore[operator]
-        return replace(found, diverged=self.divergence.steps.keys())
+        columns: Tensor = self.columns.detach().cpu()  # type: ignore[operator]
+        return replace(find_polygons(columns), diverged=self.divergence.steps.keys())
 
     @torch.no_grad()
     def recorded_feature_losses(self, instances: list[int]) -> Float[Tensor, "instance feature"]:

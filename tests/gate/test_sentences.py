@@ -91,7 +91,11 @@ def test_a_mistake_in_a_users_constructor_is_a_traceback_and_nothing_is_left(bro
     [
         ("InAHook", "in activate", "RuntimeError: The size of tensor a"),
         ("ATypo", "in activate", "AttributeError: module 'torch' has no attribute 'rleu'"),
-        ("WithoutWeights", "in _rehearse_hooks", "takes 2 positional arguments but 3 were given"),
+        (
+            "WithoutWeights",
+            "TypeError: WithoutWeights.feature_losses()",
+            "takes 2 positional arguments but 3 were given",
+        ),
     ],
 )
 def test_a_mistake_in_a_users_hook_is_a_sentence_that_says_where(
@@ -107,7 +111,10 @@ def test_a_mistake_in_a_users_hook_is_a_sentence_that_says_where(
 
 def test_a_hook_of_another_shape_is_refused(broken: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_cli(tmp_path / "runs", f"--model={broken}.Summed") == 2
-    assert "the losses of Summed is [1, 2]; it must be [1, 2, 6]" in capsys.readouterr().err
+    assert (
+        "what Summed.error returns is [1, 2]; it must be [1, 2, 6], [instance, batch, feature]."
+        in capsys.readouterr().err
+    )
 
 
 def test_a_mistake_in_a_users_callback_is_a_traceback(broken: str, tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from src.data import SparseFeatures
 from src.distributions.supports import SupportSizes
-from src.model import ToyModel
+from src.errors import ConfigError
+from src.model import ReLUOutputModel, ToyModel
 from src.objective import Autograd, Pointwise, ReLUOutput, build
 from src.objective.policies import policy_of
 from src.population.quadrature import integrate
@@ -97,6 +98,57 @@ def test_a_number_that_changes_is_the_policys_too() -> None:
     torch.testing.assert_close(model.objective.losses(x), Autograd(model).losses(x), **FLOAT64)
 
 
+class LogOfSize(ToyModel):
+    """Infinite at 0, where an example that is not there and a feature that is not there would be."""
+
+    def activate(self, z: Tensor) -> Tensor:
+        return z.abs().log()
+
+
+@pytest.mark.parametrize("n_features", [6, slow(20), slow(37)])
+def test_what_is_infinite_where_nothing_is_stays_out_of_the_sums(n_features: int) -> None:
+    model, _ = model_and_data(LogOfSize, 2, n_features, own=False)
+    with torch.no_grad():
+        model.b *= float(n_features > 6)  # of a stack, 0: where the empty examples' z is
+    x = torch.rand(39, n_features, dtype=torch.float64) + 0.1  # none is empty
+    losses, found = model.objective.set_gradients(x), gradients(model)
+    torch.testing.assert_close(losses, Autograd(model).set_gradients(x), **FLOAT64)
+    torch.testing.assert_close(found, gradients(model), **FLOAT64)
+    assert losses.isfinite().all()
+
+
+class Holds(ToyModel):
+    """A number in a dictionary."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.settings = {"slopes": [0.5]}
+
+    def activate(self, z: Tensor) -> Tensor:
+        return torch.maximum(z, self.settings["slopes"][0] * z)
+
+
+@pytest.mark.slow
+def test_a_number_in_a_dictionary_that_changes_is_the_policys_too() -> None:
+    model, x = model_and_data(Holds, 2, 6, own=False)
+    before = model.objective.losses(x)
+    model.settings["slopes"][0] = 0.2  # type: ignore[index]
+    assert not torch.allclose(model.objective.losses(x), before)
+    torch.testing.assert_close(model.objective.losses(x), Autograd(model).losses(x), **FLOAT64)
+
+
+SLOPE = [1.0]  # of the next class: what nothing that looks at a model sees
+
+
+class Elsewhere(Leaky):
+    def activate(self, z: Tensor) -> Tensor:
+        return torch.maximum(z, SLOPE[0] * z)
+
+    def training_step(self, *arguments: Any) -> Any:
+        SLOPE[0] = 0.0
+        return super().training_step(*arguments)
+
+
 class Annealed(Leaky):
     """Its slope falls as it trains."""
 
@@ -111,7 +163,12 @@ class AsksForTheStep(Leaky):
 
 
 @pytest.mark.parametrize(
-    ("kind", "reason"), [slow(Annealed, "a number of the model's changes"), (AsksForTheStep, "asks the trainer")]
+    ("kind", "reason"),
+    [
+        slow(Annealed, "a number of the model's changes"),
+        slow(Elsewhere, "a number of the model's changes"),
+        (AsksForTheStep, "asks the trainer"),
+    ],
 )
 def test_what_changes_as_a_model_trains_is_left_to_autograd(kind: type[ToyModel], reason: str) -> None:
     model = kind(n_features=6, n_instances=2)
@@ -128,6 +185,44 @@ def test_a_policy_that_says_something_else_is_not_used(monkeypatch: pytest.Monke
     torch.testing.assert_close(model.objective.losses(x), Autograd(model).losses(x), **FLOAT64)
 
 
+def test_more_hidden_dimensions_than_the_kernel_takes_are_written_out() -> None:
+    model, x = model_and_data(GELU, 17, 6, own=False)
+    assert model.objective.description == ("kernel, written out whole: activate has more than 16 hidden dimensions")
+    losses, found = model.objective.set_gradients(x), gradients(model)
+    torch.testing.assert_close(losses, Autograd(model).set_gradients(x), **FLOAT64)
+    torch.testing.assert_close(found, gradients(model), **FLOAT64)
+
+
+def test_a_hook_with_a_misspelt_name_is_noticed() -> None:
+    kind = type("Own", (ReLUOutputModel,), {"actiavte": lambda self, z: z})
+    assert kind(n_features=6).objective.description == "kernel: Own overrides no hook"
+
+
+def test_a_parameter_without_an_instance_axis_is_refused() -> None:
+    class Shared(ReLUOutputModel):
+        def __init__(self, **arguments: Any) -> None:
+            super().__init__(**arguments)
+            self.scale = torch.nn.Parameter(torch.ones(6))
+
+    with pytest.raises(ConfigError, match=r"Shared.scale is \[6\]; it must be \[3, ...\]: the instance is the first"):
+        _ = Shared(n_features=6, n_instances=3).objective
+    model = ReLUOutputModel(n_features=6, n_instances=3)
+    model.importance = torch.ones(3)
+    with pytest.raises(ConfigError, match="importance"):
+        _ = model.objective
+
+
+def test_an_error_in_a_property_is_not_hidden() -> None:
+    class Typo(ReLUOutputModel):
+        @property
+        def decoder(self) -> Tensor:
+            return self.V  # type: ignore[return-value]
+
+    with pytest.raises(AttributeError, match="no attribute 'V'"):
+        _ = Typo(n_features=6).decoder
+
+
+@pytest.mark.slow
 def test_a_model_that_was_compiled_is_not_kept_alive() -> None:
     model, x = model_and_data(GELU, 2, 6, own=False)
     model.objective.set_gradients(x)

@@ -133,6 +133,36 @@ class Mixed(ReLUOutputModel):
         return h - h.mean(dim=-2, keepdim=True)
 
 
+class MixedLater(ReLUOutputModel):
+    """As long as alpha is 0, every example is on its own."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.alpha = torch.nn.Parameter(torch.zeros(self.n_instances, 1, 1))
+
+    def encode(self, x: Tensor) -> Tensor:
+        h = super().encode(x)
+        return h - self.alpha * h.mean(dim=-2, keepdim=True)
+
+
+class CoupledLater(MixedLater):
+    def encode(self, x: Tensor) -> Tensor:
+        h = ReLUOutputModel.encode(self, x)
+        return h - self.alpha * h.mean(dim=0)
+
+
+class MixedByTheBias(ReLUOutputModel):
+    def decode(self, h: Tensor) -> Tensor:
+        z = h @ self.W
+        return torch.relu(z + self.b.unsqueeze(-2) * (1 + z.mean(dim=-2, keepdim=True)))
+
+
+class MixedIfLarge(ReLUOutputModel):
+    def encode(self, x: Tensor) -> Tensor:
+        h = super().encode(x)
+        return h / h.norm(dim=-1, keepdim=True).amax(dim=1, keepdim=True).clamp(min=3)
+
+
 class OfEveryInstance(ReLUOutputModel):
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
@@ -164,6 +194,10 @@ def put_first(z: Tensor) -> Tensor:
     return torch.zeros_like(z).scatter_add(-1, index, z[..., 1:3]) + z.scatter(-1, index[..., :1], 0.5)
 
 
+def rounded_down(z: Tensor) -> Tensor:
+    return torch.where(torch.relu(z).bool(), z * z, 0.3 * z) + (3 * z).long() * z
+
+
 OPERATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "a column twice": lambda z: z[..., [0, 0, 1, 2, 3, 3]],
     "argsort": lambda z: z.gather(-1, z.argsort(dim=-1)[..., :3]).repeat(1, 1, 2),
@@ -180,6 +214,7 @@ OPERATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "one of them": lambda z: torch.where(z == z.topk(1, largest=False).values, z, 0.5 * z),
     "product": lambda z: z * (1 + z).prod(dim=-1, keepdim=True),
     "put": put_first,
+    "rounded down": rounded_down,
     "standard deviation": lambda z: z / (0.1 + z.std(dim=-1, keepdim=True)),
     "triangle": lambda z: z @ torch.ones(6, 6).to(z).tril(),
 }
@@ -202,8 +237,12 @@ def test_an_operation_is_what_torch_computes(name: str) -> None:
     ("kind", "reason"),
     [
         (Mixed, "an example's loss depends on the others"),
+        (MixedLater, "an example's loss depends on the others"),
+        (MixedByTheBias, "an example's loss depends on the others"),
+        (MixedIfLarge, "another function when one instance and one example are written out"),
+        (CoupledLater, "another function when one instance and one example are written out"),
         (OfEveryInstance, "does not treat every instance on its own"),
-        (Noisy, "takes rand"),
+        (Noisy, "it has random numbers"),
         (Transformed, "takes fft"),
     ],
 )

@@ -1,7 +1,7 @@
 // The post's policy: x' = ReLU(z) with the squared error.
 //
-// A policy says what one answer costs and how fast that grows with z, both times the example's weight. `emit.py` writes
-// the others, with the same two functions.
+// A policy says what one answer costs and how fast that grows with z, both times the example's weight. `policies.py`
+// writes the others, with the same two functions.
 
 #pragma once
 
@@ -26,6 +26,7 @@ inline Vector<T> relu(Vector<T> z) {
 }
 
 struct Policy {
+    static constexpr bool IS_FINITE = true;  // whether cost and slope are, at every z
     static constexpr int FACTOR = 2;  // times which a slope is dC/dz: of a square, the two is left to the end
 
     // Feature by feature: z and what should come out, x, which is 0 unless IS_ACTIVE.

@@ -62,6 +62,7 @@ struct WideInstance {
         Vector<T> dV[MAX_M][VECTORS], db[VECTORS], losses[VECTORS];                 // sums over a panel of examples
         Total<T> dV_total[MAX_M][VECTORS], db_total[VECTORS], losses_total[VECTORS];
         Vector<T> x[BLOCK][VECTORS];
+        Vector<T> is_feature[VECTORS];  // 1, and 0 behind the last
         bool is_active[VECTORS];  // whether x is not all zero there
     };
 
@@ -72,6 +73,7 @@ struct WideInstance {
         Tile tile{};  // zeros, which the lanes behind the last feature keep
         for (int i = 0; i < size; i++) {
             tile.b[i / LANES][i % LANES] = b[first + i];
+            tile.is_feature[i / LANES][i % LANES] = 1;
             for (int k = 0; k < n_hidden(); k++) {
                 const T w = V[k * n + first + i];
                 tile.V[k][i / LANES][i % LANES] = w;
@@ -123,7 +125,8 @@ struct WideInstance {
             for (int q = 0; q < BLOCK; q++) {
                 Vector<T> z = bias;
                 for (int k = 0; k < n_hidden(); k++) z += tile.V[k][v] * hidden[q][k];
-                const Term<T> term = Policy::at<is_active, WEIGHTED || !is_whole>(z, tile.x[q][v], weight[q]);
+                Term<T> term = Policy::at<is_active, WEIGHTED || !is_whole>(z, tile.x[q][v], weight[q]);
+                if constexpr (!Policy::IS_FINITE) term.slope = tile.is_feature[v] > 0 ? term.slope : Vector<T>{};
                 loss += term.loss;
                 if constexpr (!GRADIENT) continue;
                 db += term.slope;
