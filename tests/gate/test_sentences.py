@@ -41,6 +41,28 @@ class ATypo(ReLUOutputModel):
         return torch.rleu(z)
 
 
+class ALaterTypo(ReLUOutputModel):
+    def activate(self, z):
+        return torch.rleu(z) if z.abs().max() > 0.01 else z
+
+
+class InAProperty(ReLUOutputModel):
+    @property
+    def decoder(self):
+        return self.V
+
+
+class Forgotten(ReLUOutputModel):
+    def activate(self, z):
+        torch.relu(z)
+
+
+class Shared(ReLUOutputModel):
+    def __init__(self, **arguments):
+        super().__init__(**arguments)
+        self.theta = torch.nn.Parameter(torch.tensor(0.1))
+
+
 class WithoutWeights(ReLUOutputModel):
     def feature_losses(self, x):
         return super().feature_losses(x)
@@ -91,6 +113,8 @@ def test_a_mistake_in_a_users_constructor_is_a_traceback_and_nothing_is_left(bro
     [
         ("InAHook", "in activate", "RuntimeError: The size of tensor a"),
         ("ATypo", "in activate", "AttributeError: module 'torch' has no attribute 'rleu'"),
+        ("ALaterTypo", "in activate", "AttributeError: module 'torch' has no attribute 'rleu'"),
+        ("InAProperty", "in decoder", "AttributeError: 'InAProperty' object has no attribute 'V'"),
         (
             "WithoutWeights",
             "TypeError: WithoutWeights.feature_losses()",
@@ -107,6 +131,20 @@ def test_a_mistake_in_a_users_hook_is_a_sentence_that_says_where(
     assert where in line
     assert what in line
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "sentence"),
+    [
+        ("Forgotten", "what Forgotten.activate returns is NoneType; it must be [1, 2, 6], [instance, batch, feature]."),
+        ("Shared", "the shape of Shared.theta is []; it must be [1, ...]: the instance is the first axis"),
+    ],
+)
+def test_what_a_model_lacks_is_said(
+    kind: str, sentence: str, broken: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_cli(tmp_path / "runs", f"--model={broken}.{kind}") == 2
+    assert f"error: {sentence}" in capsys.readouterr().err
 
 
 def test_a_hook_of_another_shape_is_refused(broken: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
