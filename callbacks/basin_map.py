@@ -2,7 +2,7 @@
 
 from lightning import Callback, LightningModule, Trainer
 
-from callbacks.pictures import add_figure
+from callbacks.pictures import add_figure, of_W
 from src.errors import require
 from src.figures.basin import basin_figure
 from src.geometry.polygons import Polygons
@@ -32,7 +32,7 @@ class BasinMap(Callback):
         start, names = pl_module.start, outcomes(pl_module.polygons())
         rows = [names[k : k + start.size] for k in range(0, len(names), start.size)]
         seed = start.seeds[0]
-        title = f"what seed {seed} ends in, by where column {start.column}{pl_module.of_W} starts"
+        title = f"what seed {seed} ends in, by where column {start.column}{of_W(pl_module)} starts"
         figure = basin_figure(rows, start.reach, start.column, pl_module.initial_weights(seed), title)
         add_figure(trainer, BASIN, figure)
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from callbacks.progress import TimeLeft
-from src.distributions.supports import MAX_FEATURES, SupportSizes
+from src.distributions.supports import MAX_FEATURES, Enumerated
 from src.errors import require
 from src.model import ToyModel
 from src.population.losses import SAMPLE
@@ -50,7 +50,7 @@ class Landscape(Callback):
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         model: ToyModel = pl_module  # type: ignore[assignment]
         population, console = trainer.datamodule.population, Console()  # type: ignore[attr-defined]
-        if isinstance(population, SupportSizes) and model.objective.has_closed_form:
+        if isinstance(population, Enumerated) and model.objective.has_closed_form:
             outcome = certificate_columns(self._certify(model, population, console))
         else:
             losses = model.losses_over(population)
@@ -72,7 +72,7 @@ class Landscape(Callback):
         charts.add_text("landscape", landscape_markdown(rows), trainer.global_step)
         charts.close()
 
-    def _certify(self, model: ToyModel, population: SupportSizes, console: Console) -> Certificates:
+    def _certify(self, model: ToyModel, population: Enumerated, console: Console) -> Certificates:
         bar = Progress(TextColumn("certificates"), MofNCompleteColumn(), BarColumn(), TimeLeft(), console=console)
         with bar:
             task = bar.add_task("", total=model.n_instances)

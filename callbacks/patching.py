@@ -7,6 +7,7 @@ from jaxtyping import Float
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from callbacks.pictures import of_W
 from src.distributions.seeds import N_SEEDS
 from src.errors import ConfigError, require
 from src.model import ToyModel
@@ -64,7 +65,7 @@ class PatchColumns(Callback):
                 pl_module.W[i, :, columns] = donor[:, columns].to(pl_module.W)
         origin = f"seed {self.donor_seed}" if self.donor_checkpoint is None else Path(self.donor_checkpoint).stem
         which = "all columns" if self.columns is None else f"column {', '.join(map(str, columns))}"
-        which += pl_module.of_W
+        which += of_W(pl_module)
         for i in instances:
             pl_module.instance_names[i] += f", {which} from {origin}"
 

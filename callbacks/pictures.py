@@ -33,10 +33,19 @@ def has_braille(console: Console) -> bool:
 
 def polygons(model: ToyModel, n_shown: int) -> Columns:
     """The first instances' polygons, side by side, each below its name."""
-    shown = [Group(Text(picture_name(model, i)), polygon_text(model.columns[i])) for i in range(n_shown)]
+    shown = [
+        Group(Text(picture_name(model, i)), polygon_text(model.columns[i]))
+        for i in range(min(n_shown, model.n_instances))
+    ]
     return Columns(shown, padding=(0, 1))
 
 
 def picture_name(model: ToyModel, instance: int) -> str:
     """What a picture of an instance's columns is called."""
-    return model.instance_names[instance] + (f", columns{model.of_W}" if model.of_W else "")
+    return model.instance_names[instance] + (f", columns{of_W(model)}" if of_W(model) else "")
+
+
+def of_W(model: ToyModel) -> str:  # noqa: N802
+    """What is added to a name where other columns than W's could be meant: of an untied model, W's are shown."""
+    others = any(own.shape == model.W.shape for own in model.further_parameters.values())
+    return " of W" if others and model.columns is model.W else ""

@@ -10,8 +10,6 @@ variant (`src/variants.py`) overrides what differs, most often a pointwise hook:
 `error(x, x')`. `src/training` trains, `src/objective` computes. Axes and symbols are those of `src/__init__.py`.
 """
 
-from typing import Any
-
 import torch
 from jaxtyping import Float
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
@@ -75,15 +73,6 @@ class ToyModel(Stack):
         self.b = torch.nn.Parameter(torch.zeros(self.n_instances, n_features))
         self.register_buffer("importance", None)  # of each feature's loss, [feature] or [instance, feature]; None is 1
 
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            own = getattr(type(self), name, None)
-            if isinstance(own, property) and own.fget is not None:
-                own.fget(self)  # raises again what torch takes for a name that is missing
-            raise
-
     def initial_weights(self, seed: int) -> Float[Tensor, "hidden feature"]:
         """The W that an instance of this seed starts from, alone or in any stack."""
         generator = torch.Generator().manual_seed(seed)
@@ -98,12 +87,6 @@ class ToyModel(Stack):
     def decoder(self) -> Float[Tensor, "instance hidden feature"]:
         """V, whose columns the hidden vector is read along: W itself, or what an untied variant has."""
         return self.W
-
-    @property
-    def of_W(self) -> str:  # noqa: N802
-        """What pictures add to a name where other columns than W's could be meant: of an untied model they show W's."""
-        others = any(own.shape == self.W.shape for own in self.further_parameters.values())
-        return " of W" if others and self.columns is self.W else ""
 
     def encode(self, x: Float[Tensor, "*instance batch feature"]) -> Float[Tensor, "instance batch hidden"]:
         """h = W x; x may be sparse if all instances share it."""

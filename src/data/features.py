@@ -8,7 +8,7 @@ from src.data.streams import Stream, WholeDistribution
 from src.distributions.distribution import Distribution
 from src.distributions.examples import Sample, collapse_empty_rows
 from src.distributions.seeds import N_SEEDS, VALIDATION, generator_for
-from src.distributions.supports import SupportSizes
+from src.distributions.supports import Enumerated
 from src.errors import ConfigError, require
 from src.memory import require_memory
 
@@ -75,9 +75,9 @@ class Features(LightningDataModule):
         return WholeDistribution(self.population)
 
     @cached_property
-    def population(self) -> SupportSizes | Sample:
+    def population(self) -> Enumerated | Sample:
         """The whole distribution; where it cannot be enumerated a fixed sample of `validation_size` draws."""
-        sizes = self.distribution.support_sizes
+        sizes = self.distribution.supports
         return self.sample() if sizes is None else sizes
 
     def sample(self) -> Sample:

@@ -11,7 +11,7 @@ from src.distributions.distribution import Distribution
 from src.distributions.examples import Chunk, Sample, scaled_to_unit_length
 from src.distributions.seeds import EXAMPLES, TRAINING, VALIDATION, generator_for
 from src.distributions.sparse import Sparse
-from src.distributions.supports import SupportSizes
+from src.distributions.supports import Enumerated
 from src.errors import require
 from src.memory import require_memory
 
@@ -87,9 +87,9 @@ class FiniteFeatures(Features):
         return SparseExamples(lambda: self.examples, None, which, self.block_size, self.max_steps)
 
     @cached_property
-    def population(self) -> SupportSizes | Sample:
+    def population(self) -> Enumerated | Sample:
         """Fresh examples that no step trains on."""
-        sizes = self.distribution.support_sizes
+        sizes = self.distribution.supports
         return self._held_out if sizes is None or self.unit_length else sizes
 
     @cached_property

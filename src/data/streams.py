@@ -9,7 +9,7 @@ from torch import Tensor
 from src.distributions.distribution import Distribution
 from src.distributions.examples import Chunk, Sample
 from src.distributions.sparse import Sparse
-from src.distributions.supports import SupportSizes
+from src.distributions.supports import Enumerated
 from src.errors import require
 from src.training.block import Block, Repeated
 
@@ -19,10 +19,10 @@ STREAM = "a stream of dense examples"
 class WholeDistribution:
     """A loader whose one batch is the distribution itself: validation needs no other."""
 
-    def __init__(self, population: SupportSizes | Sample) -> None:
+    def __init__(self, population: Enumerated | Sample) -> None:
         self.population = population
 
-    def __iter__(self) -> Iterator[SupportSizes | Sample]:
+    def __iter__(self) -> Iterator[Enumerated | Sample]:
         yield self.population
 
     def __len__(self) -> int:
@@ -109,7 +109,7 @@ class FreshExamples(Stream):
         max_steps: int = -1,
         shared: bool = True,
     ) -> None:
-        own_law = STREAM if isinstance(distribution, Sparse) else f"{STREAM}, {distribution}"
+        own_law = STREAM if type(distribution) is Sparse else f"{STREAM}, {distribution}"
         super().__init__(block_size, max_steps, generators, own_law)
         self.distribution = distribution
         self.batch_size = batch_size

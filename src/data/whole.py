@@ -35,7 +35,7 @@ class SparsePopulation(Features):
         distribution: Distribution | None = None,
     ) -> None:
         law = Sparse(n_features, feature_probability) if distribution is None else distribution
-        sizes, is_short = law.support_sizes, distribution is None
+        sizes, is_short = law.supports, distribution is None
         field, value = ("data.n_features", n_features) if is_short else ("data.distribution", type(law).__name__)
         allowed = f"at most {MAX_FEATURES}, to be enumerated" if is_short else "one that can be enumerated"
         require(sizes is not None, field, value, allowed)

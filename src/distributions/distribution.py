@@ -7,14 +7,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from src.distributions.supports import SupportSizes
+from src.distributions.supports import Enumerated
 
 
 class Distribution(ABC):
     """A law that examples x follow, each entry in [0, 1], or in [-1, 1] where the law has signs.
 
     A law of one's own sets `n_features` and defines `draw`. One whose sets of active features can be enumerated defines
-    `support_sizes` too: then the loss over it is exact, and otherwise a fixed sample's. Its text, `str(law)`, says
+    `supports` too: then the loss over it is exact, and otherwise a fixed sample's. Its text, `str(law)`, says
     what it is made from, by default the numbers and texts among its arguments that it keeps under their own names: a
     run is not resumed under another.
     """
@@ -41,6 +41,6 @@ class Distribution(ABC):
         return float(self.n_features)
 
     @property
-    def support_sizes(self) -> SupportSizes | None:
-        """The law by its supports; None where they are too many, or not equally likely."""
+    def supports(self) -> Enumerated | None:
+        """The law by its sets of active features and their probabilities; None where they cannot be enumerated."""
         return None

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from src.distributions.distribution import Distribution
 from src.distributions.examples import sparse_rows
-from src.distributions.supports import MAX_FEATURES, SupportSizes
+from src.distributions.supports import MAX_FEATURES, Enumerated, SupportSizes
 from src.errors import require
 
 ROWS_AT_ONCE = 1024  # sparse examples that are drawn together, fewer if that were more than
@@ -56,9 +56,9 @@ class Sparse(Distribution):
         time as depends on n and p alone, so that the first rows of a longer draw are those of a shorter one.
         """
         n_features, parts = self.n_features, []
-        n_at_once = max(1, min(ROWS_AT_ONCE, int(ENTRIES_AT_ONCE / (n_features * self.feature_probability))))
+        n_at_once = rows_at_once(n_features * self.feature_probability)
         for first in range(0, n_rows, n_at_once):
-            place = _active_places(n_at_once * n_features, self.feature_probability, generator)
+            place = active_places(n_at_once * n_features, self.feature_probability, generator)
             value = torch.rand(len(place), generator=generator, dtype=torch.float32)
             wanted = place < (n_rows - first) * n_features
             parts.append((place[wanted] + first * n_features, value[wanted]))
@@ -71,12 +71,17 @@ class Sparse(Distribution):
         return self.n_features * self.feature_probability
 
     @property
-    def support_sizes(self) -> SupportSizes | None:
+    def supports(self) -> Enumerated | None:
         is_small = self.n_features <= MAX_FEATURES
         return SupportSizes.independent(self.n_features, self.feature_probability) if is_small else None
 
 
-def _active_places(n_places: int, probability: float, generator: torch.Generator) -> Tensor:
+def rows_at_once(n_active: float) -> int:
+    """How many sparse examples of so many active entries each, or blocks of them, are drawn together."""
+    return max(1, min(ROWS_AT_ONCE, int(ENTRIES_AT_ONCE / n_active)))
+
+
+def active_places(n_places: int, probability: float, generator: torch.Generator) -> Tensor:
     """The successes among independent trials, in order: int64."""
     places: list[Tensor] = []
     last = -1

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from src.distributions.examples import Chunk, Sample, collapse_empty_rows
-from src.distributions.supports import SupportSizes
+from src.distributions.supports import Enumerated
 from src.population.losses import PopulationLosses
 from src.population.quadrature import FIRST_TOLERANCE, TOLERANCE, integrate
 from src.population.sample import PopulationLoss
@@ -128,7 +128,7 @@ class Autograd:
         return alone.shape == first.shape and (torch.allclose(alone, first) or not torch.equal(first, again))
 
     @torch.no_grad()
-    def losses_over(self, population: SupportSizes | Sample) -> PopulationLosses:
+    def losses_over(self, population: Enumerated | Sample) -> PopulationLosses:
         """The loss over a whole distribution: integrated in float64, or with a standard error where it is a sample."""
         W = self.model.W
         if not isinstance(population, Sample):

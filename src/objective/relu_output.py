@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from src.distributions.examples import Sample
-from src.distributions.supports import SupportSizes
+from src.distributions.supports import Enumerated
 from src.objective.pointwise import Pointwise
 from src.population import closed_form
 from src.population.losses import PopulationLosses
@@ -23,7 +23,7 @@ class ReLUOutput(Pointwise):
     def has_closed_form(self) -> bool:
         return self._decoder is None and self.model.importance is None
 
-    def losses_over(self, population: SupportSizes | Sample) -> PopulationLosses:
+    def losses_over(self, population: Enumerated | Sample) -> PopulationLosses:
         if isinstance(population, Sample):
             return super().losses_over(population)
         return closed_form.relu_losses(self.model.W, self.model.b, population, self._decoder, self.model.importance)

@@ -17,14 +17,14 @@ Everything is float64. Averaging the Hessian of single examples would be wrong: 
 has curvature too, which no example shows.
 """
 
-import math
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from src.distributions.supports import SupportSizes, supports
+from src.distributions.supports import Enumerated, SupportSizes
+from src.distributions.values import Values
 from src.population.losses import CLOSED_FORM, PopulationLosses
 
 SMALL = 0.003  # of the largest entry of G_i on the support: below it an entry is not divided by
@@ -49,7 +49,7 @@ class Derivatives(NamedTuple):
 def relu_losses(
     W: Float[Tensor, "instance hidden feature"],
     b: Float[Tensor, "instance feature"],
-    distribution: SupportSizes,
+    distribution: Enumerated,
     V: Float[Tensor, "instance hidden feature"] | None = None,
     importance: Float[Tensor, "*instance feature"] | None = None,
 ) -> PopulationLosses:
@@ -67,13 +67,14 @@ def relu_losses(
     factor = torch.ones_like(b[0]).double() if importance is None else importance.double()
     feature_losses = factor * torch.cat(losses)
     loss = feature_losses.mean(dim=1)
-    unseen = UNSEEN * distribution.n_active / (3 * distribution.n_features) * factor.mean(dim=-1)
+    of_zero = distribution.n_active / (3 * distribution.n_features) * distribution.values.square
+    unseen = UNSEEN * of_zero * factor.mean(dim=-1)
     error = ((factor * torch.cat(others)).mean(dim=1) - loss).abs() + unseen
     return PopulationLosses(feature_losses, loss, error, CLOSED_FORM)
 
 
 def relu_derivatives(
-    W: Float[Tensor, "instance hidden feature"], b: Float[Tensor, "instance feature"], distribution: SupportSizes
+    W: Float[Tensor, "instance hidden feature"], b: Float[Tensor, "instance feature"], distribution: Enumerated
 ) -> Derivatives:
     """The population loss of x' = ReLU(W^T W x + b) with its gradient and Hessian.
 
@@ -84,11 +85,11 @@ def relu_derivatives(
     return Derivatives(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
 
 
-def _at_once(distribution: SupportSizes) -> int:
+def _at_once(distribution: Enumerated) -> int:
     """Instances whose largest array, the corners of one size of support for every feature, stays in cache."""
     n = distribution.n_features
     largest = max(
-        math.comb(n, s) * 2**s for s, probability in enumerate(distribution.size_probabilities) if probability
+        len(distribution.sets(s)) * 2**s for s, probability in enumerate(distribution.size_probabilities) if probability
     )
     return max(1, ENTRIES_AT_ONCE // (n * largest))
 
@@ -100,7 +101,7 @@ def _rows(W: Tensor, b: Tensor, V: Tensor | None = None) -> Float[Tensor, "insta
     return torch.cat([V.mT @ W, b.unsqueeze(-1)], dim=-1)
 
 
-def _derivatives(W: Tensor, b: Tensor, distribution: SupportSizes) -> Derivatives:
+def _derivatives(W: Tensor, b: Tensor, distribution: Enumerated) -> Derivatives:
     """By the chain rule from the rows (G_i, b_i): each feature's loss depends on its own row alone."""
     W = W.detach().double()
     n_instances, m, n = W.shape
@@ -127,48 +128,73 @@ def _derivatives(W: Tensor, b: Tensor, distribution: SupportSizes) -> Derivative
 
 
 def _row_losses(
-    rows: Float[Tensor, "instance feature column"], distribution: SupportSizes, small: float
+    rows: Float[Tensor, "instance feature column"], distribution: Enumerated, small: float
 ) -> Float[Tensor, "instance feature"]:
     """Each feature's loss, from its row of G and its bias."""
     a, b = rows[..., :-1], rows[..., -1]
-    n, probabilities = distribution.n_features, distribution.size_probabilities
-    own, summed, squared = a.diagonal(dim1=-2, dim2=-1), a.sum(dim=-1), a.square().sum(dim=-1)
-    one, two = distribution.n_active / n, distribution.n_active_pairs / (n * max(n - 1, 1))
+    values, is_positive = distribution.values, b.detach() > 0
     # For b > 0: z_+ = z + (-z)_+, whose first part has moments without a kink.
-    is_positive = b.detach() > 0
-    z_squared = b.square() + one * (b * summed + squared / 3) + two / 4 * (summed.square() - squared)
-    x_z = one * (b / 2 + own / 3) + two / 4 * (summed - own)
-    losses = one / 3 + torch.where(is_positive, z_squared - 2 * x_z, 0)
+    x_squared, z_squared, x_z = _smooth_moments(a, b, distribution)
+    losses = x_squared + torch.where(is_positive, z_squared - 2 * x_z, 0)
     sign = torch.where(is_positive, -1.0, 1.0).to(rows)
     a, b = sign.unsqueeze(-1) * a, sign * b
-    for size in range(1, n + 1):  # without active features z_+ is now 0
-        if probabilities[size] > 0:
-            mean_square, mean_product = _moments(a, b, size, small)
-            share = probabilities[size] / math.comb(n, size)
-            losses = losses + share * (sign * mean_square - 2 * mean_product)
+    for size, probability in enumerate(distribution.size_probabilities):
+        if size > 0 and probability > 0:  # without active features z_+ is now 0
+            share = distribution.share(size)
+            each = share.to(a) if isinstance(share, Tensor) else None
+            mean_square, mean_product = _moments(a, b, distribution.sets(size).to(a.device), values, small, each)
+            part = sign * mean_square - 2 * mean_product
+            losses = losses + (part if each is not None else share * part)
     return losses
 
 
-def _moments(
-    a: Float[Tensor, "instance feature feature"], b: Float[Tensor, "instance feature"], size: int, small: float
-) -> tuple[Float[Tensor, "instance feature"], Float[Tensor, "instance feature"]]:
-    """E[z_+^2] and E[x_i z_+], z = a_i . x + b_i, summed over the supports of a size.
+def _smooth_moments(a: Tensor, b: Tensor, distribution: Enumerated) -> tuple[Tensor | float, Tensor, Tensor]:
+    """E[x_i^2], E[z^2] and E[x_i z], z = a_i . x + b_i."""
+    n, values = distribution.n_features, distribution.values
+    own, summed, squared = a.diagonal(dim1=-2, dim2=-1), a.sum(dim=-1), a.square().sum(dim=-1)
+    if isinstance(distribution, SupportSizes):
+        one, two = distribution.n_active / n, distribution.n_active_pairs / (n * max(n - 1, 1))
+        z_squared = b.square() + one * (b * summed + squared / 3) + two / 4 * (summed.square() - squared)
+        return one / 3, z_squared, one * (b / 2 + own / 3) + two / 4 * (summed - own)
+    together = distribution.together.to(a)
+    active = together.diagonal()
+    second = together * values.mean**2  # E[x_j x_k]
+    second.diagonal().copy_(active * values.square / 3)
+    with_active = a @ second  # [instance, feature, feature], its diagonal E[x_i a_i . x]
+    z_squared = b.square() + 2 * values.mean * b * (a @ active) + (with_active * a).sum(dim=-1)
+    x_z = values.mean * active * b + with_active.diagonal(dim1=-2, dim2=-1)
+    return active * values.square / 3, z_squared, x_z
 
-    Along each active feature two corners: 0 and 1, with coefficients -1/a_j and 1/a_j and one more integration of the
-    power, or Gauss's two nodes with weights 1/2 where a_j is small. With e integrations the power is z_+^r / r!,
+
+def _moments(
+    a: Float[Tensor, "instance feature feature"],
+    b: Float[Tensor, "instance feature"],
+    support: Int[Tensor, "support active"],
+    values: Values,
+    small: float,
+    probabilities: Float[Tensor, " support"] | None = None,
+) -> tuple[Float[Tensor, "instance feature"], Float[Tensor, "instance feature"]]:
+    """E[z_+^2] and E[x_i z_+], z = a_i . x + b_i, summed over supports of a size, with their probabilities if given.
+
+    Along each active feature two corners: the ends of its values, with coefficients -1/a_j and 1/a_j over their
+    distance and one more integration of the power, or Gauss's two nodes with weights 1/2 where a_j is small. (One, with
+    weight 1, where there is one value.) With e integrations the power is z_+^r / r!,
 
         E[z_+^2] = 2 sum c P_(2+e),   E[x_i z_+] = sum c (v_i P_(1+e) - P_(2+e) / a_i),   P_r = z_+^r / r!,
 
     over corners v with coefficients c; the last term is absent where a_i is small.
     """
-    n = a.shape[-1]
-    support = supports(n, size).to(a.device)
+    n, size = a.shape[-1], support.shape[1]
     A = a[..., support]  # [instance, feature, support, active]
     magnitude = A.detach().abs()
-    is_large = magnitude > small * magnitude.amax(dim=-1, keepdim=True)
-    inverse = torch.where(is_large, 1 / torch.where(is_large, A, 1), 0)
-    ends = [torch.where(is_large, end, node).to(A) for end, node in zip((0.0, 1.0), GAUSS, strict=True)]
-    coefficients = [torch.where(is_large, inverse * end, 0.5) for end in (-1, 1)]
+    is_large = (magnitude > small * magnitude.amax(dim=-1, keepdim=True)) & (values.width > 0)
+    inverse = torch.where(is_large, 1 / torch.where(is_large, values.width * A, 1), 0)
+    if values.width > 0:
+        nodes = [values.low + values.width * node for node in GAUSS]
+        ends = [torch.where(is_large, end, node).to(A) for end, node in zip(values[:2], nodes, strict=True)]
+        coefficients = [torch.where(is_large, inverse * end, 0.5) for end in (-1, 1)]
+    else:
+        ends, coefficients = [torch.full_like(A, values.high)], [torch.ones_like(A)]
     z, c = b[..., None, None].expand(*A.shape[:-1], 1), A.new_ones(())
     for j in range(size):
         z = torch.cat([z + (A * end)[..., j : j + 1] for end in ends], dim=-1)
@@ -181,12 +207,15 @@ def _moments(
     features = torch.arange(n, device=a.device).view(n, 1, 1)
     is_own = support == features  # [feature, support, active]
     place = is_own.long().argmax(dim=-1)
-    corner = torch.arange(2**size, device=a.device)
+    corner = torch.arange(len(ends) ** size, device=a.device)
     is_end = (corner >> place.unsqueeze(-1) & 1).to(A)  # at which corners x_i is at its second node
 
     def of_own(t: Tensor) -> Tensor:
         return t.gather(-1, place.unsqueeze(-1).expand(*t.shape[:-1], 1))
 
-    v = of_own(ends[0]) + is_end * of_own(ends[1] - ends[0])
-    product = (c * (v * P - of_own(inverse) * next_P)).sum(dim=-1) * is_own.any(dim=-1)
-    return 2 * (c * next_P).sum(dim=(-2, -1)), product.sum(dim=-1)
+    v = of_own(ends[0]) + is_end * of_own(ends[-1] - ends[0])
+    own_inverse = of_own(inverse) * values.width  # d/dx of a power of z brings a_i, not the width
+    product = (c * (v * P - own_inverse * next_P)).sum(dim=-1) * is_own.any(dim=-1)
+    if probabilities is None:
+        return 2 * (c * next_P).sum(dim=(-2, -1)), product.sum(dim=-1)
+    return 2 * (c * next_P).sum(dim=-1) @ probabilities, product @ probabilities

@@ -1,7 +1,7 @@
 """The loss over the whole distribution of examples, not over a sample of it.
 
-An example has some active features, uniform on [0, 1] and independent, and zeros elsewhere. So the population loss is a
-sum over the sets of active features, each an integral over a cube. Here it is
+An example has some active features, uniform and independent, and zeros elsewhere. So the population loss is a sum over
+the sets of active features, each an integral over a cube. Here it is
 
     for any model   by quadrature: nodes x with weights, refined until two rules agree (`integrate`);
     for the ReLU output model   in closed form, with gradient and Hessian (`closed_form.py`).
@@ -18,7 +18,8 @@ from scipy.special import roots_legendre
 from torch import Tensor
 
 from src.distributions.examples import Chunk, Sample
-from src.distributions.supports import SupportSizes, supports
+from src.distributions.supports import Enumerated
+from src.distributions.values import Values
 from src.population.losses import QUADRATURE, PopulationLosses
 
 TOLERANCE = 1e-6  # relative, of a population loss
@@ -35,7 +36,7 @@ NODES_AT_ONCE = 2**16
 KINK = 0.02  # error of a rule with one point, of a model's loss on the cube
 
 
-def quadrature_points(distribution: SupportSizes, tolerance: float) -> list[int]:
+def quadrature_points(distribution: Enumerated, tolerance: float) -> list[int]:
     """How many Gauss-Legendre points along each of 1, 2, ... n active features promise a relative tolerance.
 
     A rule that does not know where a model's kinks are errs by about N^(-(s+3)/2) in s dimensions: each of the N^(s-1)
@@ -51,7 +52,7 @@ def quadrature_points(distribution: SupportSizes, tolerance: float) -> list[int]
     ]
 
 
-def quadrature_nodes(distribution: SupportSizes, tolerance: float) -> Chunk:
+def quadrature_nodes(distribution: Enumerated, tolerance: float) -> Chunk:
     """The distribution as one chunk of nodes and weights, at a relative tolerance of about that much."""
     points = [0, *quadrature_points(distribution, tolerance)]
     sizes = [k for k, probability in enumerate(distribution.size_probabilities) if probability > 0]
@@ -59,7 +60,7 @@ def quadrature_nodes(distribution: SupportSizes, tolerance: float) -> Chunk:
     return Chunk(torch.cat([x for x, _ in chunks]), torch.cat([weights for _, weights in chunks]))
 
 
-def summary(population: SupportSizes | Sample) -> Chunk:
+def summary(population: Enumerated | Sample) -> Chunk:
     """A whole distribution as one chunk that is small enough to be evaluated often.
 
     A quadrature of moderate accuracy or, of a sample, its first chunk as if it were the whole.
@@ -70,27 +71,48 @@ def summary(population: SupportSizes | Sample) -> Chunk:
     return Chunk(x, weights / weights.sum())
 
 
-def n_quadrature_nodes(distribution: SupportSizes, tolerance: float) -> int:
+def n_quadrature_nodes(distribution: Enumerated, tolerance: float) -> int:
     """How many nodes `quadrature_nodes` has."""
-    n, points = distribution.n_features, [1, *quadrature_points(distribution, tolerance)]
-    sizes = enumerate(distribution.size_probabilities)
-    return sum(math.comb(n, size) * points[size] ** size for size, probability in sizes if probability > 0)
+    points = [1, *quadrature_points(distribution, tolerance)]
+    sizes = [size for size, probability in enumerate(distribution.size_probabilities) if probability > 0]
+    return sum(_n_nodes(distribution, size, points[size]) for size in sizes)
 
 
-def _nodes(distribution: SupportSizes, size: int, n_points: int) -> Iterator[Chunk]:
+def _n_nodes(distribution: Enumerated, size: int, n_points: int) -> int:
+    values = distribution.values
+    along = 1 if values.width == 0 else 2 * n_points if values.has_both_signs else n_points
+    return len(distribution.sets(size)) * along**size
+
+
+def _nodes(distribution: Enumerated, size: int, n_points: int) -> Iterator[Chunk]:
     """The part of the distribution with so many active features, by the product rule on each cube."""
     n, probability = distribution.n_features, distribution.size_probabilities[size]
     if size == 0:
         yield Chunk(torch.zeros(1, n, dtype=torch.float64), torch.full((1,), probability, dtype=torch.float64))
         return
-    node, weight = _gauss_legendre(n_points)
-    grid, weights = (torch.cartesian_prod(*[t] * size).reshape(-1, size) for t in (node, weight))
-    every = supports(n, size)
-    weights = weights.prod(dim=1) * (probability / len(every))
-    for some in every.split(max(1, NODES_AT_ONCE // len(grid))):  # type: ignore[no-untyped-call]
+    grid, weights = (
+        torch.cartesian_prod(*[t] * size).reshape(-1, size) for t in _along_an_axis(n_points, distribution.values)
+    )
+    every, share = distribution.sets(size), distribution.share(size)
+    weights, n_at_once = weights.prod(dim=1), max(1, NODES_AT_ONCE // len(grid))
+    shares = (
+        share if isinstance(share, Tensor) else torch.full((len(every),), probability / len(every), dtype=torch.float64)
+    )
+    for some, own in zip(every.split(n_at_once), shares.split(n_at_once), strict=True):  # type: ignore[no-untyped-call]
         x = grid.new_zeros(len(some), len(grid), n)
         x.scatter_(2, some.unsqueeze(1).expand(-1, len(grid), -1), grid.expand(len(some), -1, -1))
-        yield Chunk(x.flatten(0, 1), weights.repeat(len(some)))
+        yield Chunk(x.flatten(0, 1), (own.unsqueeze(1) * weights).flatten())
+
+
+def _along_an_axis(n_points: int, values: Values) -> tuple[Tensor, Tensor]:
+    """Nodes and weights of one active feature: where its values have both signs, so many on each side of 0."""
+    if values.width == 0:
+        return torch.tensor([values.high]).double(), torch.ones(1).double()
+    node, weight = _gauss_legendre(n_points)
+    if values.has_both_signs:
+        nodes = torch.cat([values.low * node.flip(0), values.high * node])
+        return nodes, torch.cat([-values.low * weight.flip(0), values.high * weight]) / values.width
+    return values.of(node), weight
 
 
 @lru_cache
@@ -104,7 +126,7 @@ def _gauss_legendre(n_points: int) -> tuple[Tensor, Tensor]:
 @torch.no_grad()
 def integrate(
     weighted_losses: Callable[[Tensor, Tensor], Tensor],
-    distribution: SupportSizes,
+    distribution: Enumerated,
     tolerance: float = TOLERANCE,
     max_nodes: int = MAX_NODES,
 ) -> PopulationLosses:
@@ -125,12 +147,10 @@ def integrate(
         chunks = _nodes(distribution, size, points[size])
         return sum((weighted_losses(*chunk).double() for chunk in chunks), torch.zeros(()))
 
-    def n_nodes(size: int, n_points: int) -> int:
-        return math.comb(n, size) * n_points**size
-
     def is_allowed(size: int) -> bool:
-        others, finer = sum(n_nodes(s, points[s]) for s in sizes if s != size), math.ceil(REFINEMENT * points[size])
-        return others + n_nodes(size, finer) <= max_nodes and finer <= MAX_POINTS
+        others = sum(_n_nodes(distribution, s, points[s]) for s in sizes if s != size)
+        finer = math.ceil(REFINEMENT * points[size])
+        return others + _n_nodes(distribution, size, finer) <= max_nodes and finer <= MAX_POINTS
 
     n, probabilities = distribution.n_features, distribution.size_probabilities
     sizes = [size for size in range(1, n + 1) if probabilities[size] > 0]

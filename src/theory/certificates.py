@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from src.distributions.supports import SupportSizes
+from src.distributions.supports import Enumerated
 from src.population.closed_form import relu_derivatives, relu_losses
 from src.theory.spectra import NOT_STATIONARY, classify, spectra
 from src.theory.stationary import REACH, flatten, nearest_stationary
@@ -55,7 +55,7 @@ class Certificates(NamedTuple):
 def certify(
     W: Float[Tensor, "instance hidden feature"],
     b: Float[Tensor, "instance feature"],
-    distribution: SupportSizes,
+    distribution: Enumerated,
     reach: float = REACH,
     on_progress: Callable[[int], None] = lambda n_done: None,
 ) -> Certificates:
@@ -73,7 +73,7 @@ def certify(
     return Certificates(*map(torch.cat, tensors), list(itertools.chain(*verdicts)))  # type: ignore[call-arg, arg-type]
 
 
-def _certify(W: Tensor, b: Tensor, distribution: SupportSizes, reach: float) -> Certificates:
+def _certify(W: Tensor, b: Tensor, distribution: Enumerated, reach: float) -> Certificates:
     losses, start = relu_losses(W, b, distribution), flatten(W, b)
     here = relu_derivatives(W, b, distribution)
     point = nearest_stationary(W, b, distribution, reach)

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from src.distributions.supports import SupportSizes
+from src.distributions.supports import Enumerated
 from src.population.closed_form import Derivatives, relu_derivatives
 from src.theory.spectra import FLAT, spectra
 
@@ -47,7 +47,7 @@ class Stationary(NamedTuple):
 def nearest_stationary(
     W: Float[Tensor, "instance hidden feature"],
     b: Float[Tensor, "instance feature"],
-    distribution: SupportSizes,
+    distribution: Enumerated,
     reach: float = REACH,
 ) -> Stationary:
     """The nearer of two stationary points: where Newton's method leads, and where descent does.
@@ -84,7 +84,7 @@ def turned_towards(
 def search(
     start: Float[Tensor, "instance parameter"],
     n_features: int,
-    distribution: SupportSizes,
+    distribution: Enumerated,
     reach: float,
     descend: bool,
     n_steps: int = N_STEPS,

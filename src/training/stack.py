@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 import torch
 from jaxtyping import Float
-from lightning import LightningModule, Trainer
+from lightning import Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.strategies import SingleDeviceStrategy
@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from src.distributions.examples import Chunk, Sample
-from src.distributions.supports import SupportSizes
+from src.distributions.supports import Enumerated
 from src.errors import require
 from src.geometry.polygons import Polygons, find_polygons
 from src.objective import Autograd, objective_of
@@ -30,11 +30,12 @@ from src.training.block import Block, train_block
 from src.training.divergence import Divergence, OnDivergence
 from src.training.gradient_norms import GradientNormSums, MeanGradientNorm
 from src.training.optimizers import make_optimizer, make_scheduler, refuse_coupling
+from src.training.properties import OpenProperties
 from src.training.schedules import WarmupCosine
 from src.training.steps import count_block, count_steps
 
 
-class Stack(LightningModule):
+class Stack(OpenProperties):
     """Trains, validates and resumes what `ToyModel` defines.
 
     A Lightning batch is a block of batches, one per optimizer step. `trainer.global_step` counts optimizer steps.
@@ -100,7 +101,7 @@ class Stack(LightningModule):
     def say_how_computed(self) -> None:
         Console().print(f"computed by: {self.objective.description}", soft_wrap=True, highlight=False, markup=False)
 
-    def losses_over(self, population: SupportSizes | Sample) -> PopulationLosses:
+    def losses_over(self, population: Enumerated | Sample) -> PopulationLosses:
         """The loss over a whole distribution, such as a data module's `population`, at the present weights.
 
         An enumerated distribution's is exact, by its closed form or integrated in float64 with an estimate of the
@@ -119,8 +120,7 @@ class Stack(LightningModule):
 
     def polygons(self) -> Polygons:
         """What the columns of each instance form."""
-        columns: Tensor = self.columns.detach().cpu()  # type: ignore[operator]
-        return replace(find_polygons(columns), diverged=self.divergence.steps.keys())
+        return replace(find_polygons(self.columns.detach().cpu()), diverged=self.divergence.steps.keys())
 
     @torch.no_grad()
     def recorded_feature_losses(self, instances: list[int]) -> Float[Tensor, "instance feature"]:
@@ -143,8 +143,6 @@ class Stack(LightningModule):
         """
         key = parameter, None if instances is None else tuple(instances)
         return MeanGradientNorm(self.gradient_norms.setdefault(key, GradientNormSums(instances, parameter)))
-
-    # Lightning's hooks.
 
     def make_optimizers(self) -> tuple[Optimizer, list[LRScheduler]]:
         optimizer = make_optimizer(self.optimizer, self.parameters())
@@ -208,7 +206,7 @@ class Stack(LightningModule):
 
     def validation_step(self, population: Any, batch_idx: int) -> None:
         kind, allowed = type(population).__name__, "a data module's `population`, of which the loss is taken"
-        require(isinstance(population, SupportSizes | Sample), "what is validated on", kind, allowed)
+        require(isinstance(population, Enumerated | Sample), "what is validated on", kind, allowed)
         value = self.losses_over(population)
         sound = [i for i in range(self.n_instances) if i not in self.divergence.steps]
         logged = {"val_loss": value.loss[sound].mean(), "val_loss_error": value.error[sound].mean()}
@@ -221,7 +219,7 @@ class Stack(LightningModule):
                 for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
                     getattr(callback, hook)(self.trainer, self)
 
-    def test_step(self, population: SupportSizes | Sample, batch_idx: int) -> None:
+    def test_step(self, population: Enumerated | Sample, batch_idx: int) -> None:
         """Nothing: what `test` finds out is a callback's."""
 
     def teardown(self, stage: str) -> None:
