@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from callbacks.progress import TimeLeft
+from src.distributions.per_instance import PerInstance
 from src.distributions.supports import MAX_FEATURES, Enumerated
 from src.errors import require
 from src.model import ToyModel
@@ -16,7 +17,7 @@ from src.results.landscape import certificate_columns, landscape_markdown, lands
 from src.runs.charts import charts_of
 from src.runs.folder import LANDSCAPE, run_folder
 from src.runs.tables import write_rows
-from src.theory.certificates import Certificates, certify
+from src.theory.certificates import Certificates, certify, in_order
 from src.theory.stationary import REACH
 
 
@@ -50,8 +51,12 @@ class Landscape(Callback):
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         model: ToyModel = pl_module  # type: ignore[assignment]
         population, console = trainer.datamodule.population, Console()  # type: ignore[attr-defined]
-        if isinstance(population, Enumerated) and model.objective.has_closed_form:
-            outcome = certificate_columns(self._certify(model, population, console))
+        groups: list[tuple[Any, list[int] | None]] = [(population, None)]
+        if isinstance(population, PerInstance):
+            groups = [*population.groups()]
+        are_enumerated = all(isinstance(own, Enumerated) for own, _ in groups)
+        if are_enumerated and model.objective.has_closed_form:
+            outcome = certificate_columns(self._certify(model, groups, console))
         else:
             losses = model.losses_over(population)
             console.print(f"[yellow]{_why_not(model, losses.method)}[/]", soft_wrap=True)
@@ -72,12 +77,18 @@ class Landscape(Callback):
         charts.add_text("landscape", landscape_markdown(rows), trainer.global_step)
         charts.close()
 
-    def _certify(self, model: ToyModel, population: Enumerated, console: Console) -> Certificates:
+    def _certify(self, model: ToyModel, groups: list[tuple[Any, list[int] | None]], console: Console) -> Certificates:
+        """Of each instance over its own distribution."""
         bar = Progress(TextColumn("certificates"), MofNCompleteColumn(), BarColumn(), TimeLeft(), console=console)
         with bar:
             task = bar.add_task("", total=model.n_instances)
             W, b = model.W.detach().cpu(), model.b.detach().cpu()
-            return certify(W, b, population, self.reach, lambda n_done: bar.advance(task, n_done))
+            parts, order = [], list[int]()
+            for population, members in groups:
+                own = list(range(model.n_instances)) if members is None else members
+                parts.append(certify(W[own], b[own], population, self.reach, lambda n_done: bar.advance(task, n_done)))
+                order += own
+            return in_order(parts, order)
 
 
 def _why_not(model: ToyModel, method: str) -> str:

@@ -7,6 +7,7 @@ from lightning import LightningDataModule
 from src.data.streams import Stream, WholeDistribution
 from src.distributions.distribution import Distribution
 from src.distributions.examples import Sample, collapse_empty_rows
+from src.distributions.per_instance import Population
 from src.distributions.seeds import N_SEEDS, VALIDATION, generator_for
 from src.distributions.supports import Enumerated
 from src.errors import ConfigError, require
@@ -75,14 +76,16 @@ class Features(LightningDataModule):
         return WholeDistribution(self.population)
 
     @cached_property
-    def population(self) -> Enumerated | Sample:
+    def population(self) -> Population:
         """The whole distribution; where it cannot be enumerated a fixed sample of `validation_size` draws."""
-        sizes = self.distribution.supports
-        return self.sample() if sizes is None else sizes
+        return self.whole_of(self.distribution)
 
-    def sample(self) -> Sample:
-        """The fixed sample, in equal independent chunks."""
+    def whole_of(self, law: Distribution) -> Enumerated | Sample:
+        """A law by its supports, or a fixed sample of it, in equal independent chunks."""
+        enumerated = law.supports
+        if enumerated is not None:
+            return enumerated
         require_memory("data.validation_size", self.validation_size, 4 * self.n_features)
         generator, size = generator_for(self.seed, VALIDATION), self.validation_size // N_VALIDATION_CHUNKS
-        draws = (self.distribution.draw((size,), generator) for _ in range(N_VALIDATION_CHUNKS))
+        draws = (law.draw((size,), generator) for _ in range(N_VALIDATION_CHUNKS))
         return Sample([collapse_empty_rows(x, 1 / N_VALIDATION_CHUNKS) for x in draws])

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from src.distributions.distribution import Distribution
-from src.distributions.examples import Chunk, Sample
+from src.distributions.examples import Chunk
+from src.distributions.per_instance import Population
 from src.distributions.sparse import Sparse
-from src.distributions.supports import Enumerated
 from src.errors import require
 from src.training.block import Block, Repeated
 
@@ -19,10 +19,10 @@ STREAM = "a stream of dense examples"
 class WholeDistribution:
     """A loader whose one batch is the distribution itself: validation needs no other."""
 
-    def __init__(self, population: Enumerated | Sample) -> None:
+    def __init__(self, population: Population) -> None:
         self.population = population
 
-    def __iter__(self) -> Iterator[Enumerated | Sample]:
+    def __iter__(self) -> Iterator[Population]:
         yield self.population
 
     def __len__(self) -> int:
@@ -118,6 +118,39 @@ class FreshExamples(Stream):
     def draw(self, n_steps: int) -> Tensor:
         blocks = [self.distribution.draw((n_steps, self.batch_size), generator) for generator in self.generators]
         return blocks[0] if self.shared else torch.stack(blocks, dim=1)
+
+
+class FreshForEach(Stream):
+    """Endless dense batches of as many laws, [step, instance, batch, feature], from common random numbers.
+
+    Args:
+        distributions: laws, drawn from the same state of the generator each, so that laws of a kind differ as little as
+            they can.
+        which: of them is each instance's.
+    """
+
+    shared = False
+
+    def __init__(
+        self,
+        distributions: Sequence[Distribution],
+        which: Sequence[int],
+        batch_size: int,
+        generator: torch.Generator,
+        block_size: int,
+        max_steps: int = -1,
+    ) -> None:
+        fingerprint = f"{STREAM} of {'; '.join(map(str, distributions))}"
+        super().__init__(block_size, max_steps, (generator,), fingerprint)
+        self.distributions, self.which, self.batch_size = distributions, list(which), batch_size
+
+    def draw(self, n_steps: int) -> Tensor:
+        (generator,) = self.generators
+        before, blocks = generator.get_state(), []
+        for law in self.distributions:
+            generator.set_state(before)
+            blocks.append(law.draw((n_steps, self.batch_size), generator))
+        return torch.stack([blocks[k] for k in self.which], dim=1)
 
 
 class WholeAtEveryStep(Stream):

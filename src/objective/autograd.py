@@ -128,19 +128,25 @@ class Autograd:
         return alone.shape == first.shape and (torch.allclose(alone, first) or not torch.equal(first, again))
 
     @torch.no_grad()
-    def losses_over(self, population: Enumerated | Sample) -> PopulationLosses:
-        """The loss over a whole distribution: integrated in float64, or with a standard error where it is a sample."""
+    def losses_over(self, population: Enumerated | Sample, instances: list[int] | None = None) -> PopulationLosses:
+        """The loss over a whole distribution: integrated in float64, or with a standard error where it is a sample.
+
+        Of some instances, or all.
+        """
         W = self.model.W
         if not isinstance(population, Sample):
             numbers = (t for t in (*self.model.parameters(), *self.model.buffers()) if t.is_floating_point())
             with changed(numbers, Tensor.double):
                 # Where examples disturb each other, or have random numbers, more of them do not make it more exact.
                 tolerance = FIRST_TOLERANCE if self.mixes_examples else TOLERANCE
-                return integrate(lambda x, weights: self.losses(x.to(W), weights.to(W)), population, tolerance)
-        metric = PopulationLoss(*self.model.b.shape).to(W.device)
+                return integrate(
+                    lambda x, weights: self.losses(x.to(W), weights.to(W), instances), population, tolerance
+                )
+        count = len(W) if instances is None else len(instances)
+        metric = PopulationLoss(count, self.model.n_features).to(W.device)
         for chunk in population.chunks:
             weights = chunk.weights.to(W)
-            metric.update(self.losses(chunk.x.to(W), weights), weights.sum())
+            metric.update(self.losses(chunk.x.to(W), weights, instances), weights.sum())
         return metric.value()
 
     @torch.no_grad()

@@ -23,10 +23,15 @@ class ReLUOutput(Pointwise):
     def has_closed_form(self) -> bool:
         return self._decoder is None and self.model.importance is None
 
-    def losses_over(self, population: Enumerated | Sample) -> PopulationLosses:
+    def losses_over(self, population: Enumerated | Sample, instances: list[int] | None = None) -> PopulationLosses:
         if isinstance(population, Sample):
-            return super().losses_over(population)
-        return closed_form.relu_losses(self.model.W, self.model.b, population, self._decoder, self.model.importance)
+            return super().losses_over(population, instances)
+        chosen = slice(None) if instances is None else instances
+        V, importance = self._decoder, self.model.importance
+        if importance is not None and importance.dim() == 2:
+            importance = importance[chosen]
+        V = None if V is None else V[chosen]
+        return closed_form.relu_losses(self.model.W[chosen], self.model.b[chosen], population, V, importance)
 
     @torch.no_grad()
     def hidden_vectors(self, x: Float[Tensor, "batch feature"]) -> Float[Tensor, "instance hidden batch"]:

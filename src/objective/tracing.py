@@ -166,8 +166,8 @@ def _clamped(gradient: Tensor, z: Tensor, least: int | float, most: int | float)
     return torch.where((z > least) & (z < most), gradient, 0.0)  # NaN has no slope, other than PyTorch reduces it
 
 
-def _selected(z: Tensor, indices: list[Tensor | None], value: Tensor, accumulate: bool = False) -> Tensor:
-    """`z[z < 0] = 0` is a selection; any other assignment is not."""
+def _selected(z: Tensor, indices: list[Tensor | None], value: Tensor, accumulate: bool = False) -> Any:
+    """`z[z < 0] = 0` is a selection; any other assignment is not, and is left as it is."""
     (index,) = indices if len(indices) == 1 else (None,)
     if index is None or index.dtype is not torch.bool or index.shape != z.shape or value.dim() or accumulate:
         return NotImplemented

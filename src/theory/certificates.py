@@ -4,7 +4,7 @@ The stationary point near by is solved for, and the spectrum of the Hessian ther
 """
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -69,8 +69,15 @@ def certify(
     for part in zip(W.split(N_AT_ONCE), b.split(N_AT_ONCE), strict=True):  # type: ignore[no-untyped-call]
         parts.append(_certify(*part, distribution, reach))
         on_progress(len(part[0]))
+    return in_order(parts, list(range(len(W))))
+
+
+def in_order(parts: Sequence[Certificates], instances: Sequence[int]) -> Certificates:
+    """Certificates of some instances after those of others, joined in the order of their numbers."""
     *tensors, verdicts = zip(*parts, strict=True)
-    return Certificates(*map(torch.cat, tensors), list(itertools.chain(*verdicts)))  # type: ignore[call-arg, arg-type]
+    order = torch.tensor(instances).argsort()
+    verdict: list[str] = list(itertools.chain(*verdicts))
+    return Certificates(*(torch.cat(own)[order] for own in tensors), [verdict[k] for k in order.tolist()])  # type: ignore[call-arg, arg-type]
 
 
 def _certify(W: Tensor, b: Tensor, distribution: Enumerated, reach: float) -> Certificates:

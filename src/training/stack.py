@@ -15,13 +15,12 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from src.distributions.examples import Chunk, Sample
-from src.distributions.supports import Enumerated
+from src.distributions.per_instance import Population
 from src.errors import require
 from src.geometry.polygons import Polygons, find_polygons
 from src.objective import Autograd, objective_of
 from src.population.losses import PopulationLosses
-from src.population.quadrature import summary
+from src.population.per_instance import Part, losses_on, over_each, summaries
 from src.runs.folder import forget_folder
 from src.runs.moved import states_as_today
 from src.starts.start import Start, drawn_after
@@ -80,7 +79,7 @@ class Stack(OpenProperties):
         self.gradient_norms: dict[Any, GradientNormSums] = {}  # summed at every step, for who asked
         self._objective: Autograd | None = None
         self._recorded: tuple[tuple[int, ...], Tensor] | None = None
-        self._recording_sample: Chunk | None = None
+        self._recorded_on: list[Part] | None = None
 
     @property
     def objective(self) -> Autograd:
@@ -101,13 +100,13 @@ class Stack(OpenProperties):
     def say_how_computed(self) -> None:
         Console().print(f"computed by: {self.objective.description}", soft_wrap=True, highlight=False, markup=False)
 
-    def losses_over(self, population: Enumerated | Sample) -> PopulationLosses:
+    def losses_over(self, population: Population) -> PopulationLosses:
         """The loss over a whole distribution, such as a data module's `population`, at the present weights.
 
         An enumerated distribution's is exact, by its closed form or integrated in float64 with an estimate of the
         error; a sample's has a standard error.
         """
-        return self.objective.losses_over(population)
+        return over_each(self.objective.losses_over, population)  # type: ignore[arg-type]
 
     def drawn(self, *shapes: tuple[int, ...]) -> list[Tensor]:
         """Standard normal numbers for a variant's further parameters, [instance, *shape]: each seed's, after its W."""
@@ -127,12 +126,11 @@ class Stack(OpenProperties):
         """These instances' losses on a summary of the data's population; computed once a step, whoever asks."""
         key = (self.global_step, *instances, *(parameter._version for parameter in self.parameters()))
         if self._recorded is None or self._recorded[0] != key:
-            if self._recording_sample is None:
+            if self._recorded_on is None:
                 datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
                 require(datamodule is not None, "the data module", None, "given to fit, for the loss at recorded steps")
-                x, weights = summary(datamodule.population)
-                self._recording_sample = Chunk(x.to(self.W), weights.to(self.W))
-            self._recorded = (key, self.objective.losses(*self._recording_sample, instances))
+                self._recorded_on = summaries(datamodule.population, self.W)
+            self._recorded = (key, losses_on(self.objective.losses, self._recorded_on, instances))
         return self._recorded[1]
 
     def mean_gradient_norm(self, instances: list[int] | None, parameter: str = "W") -> MeanGradientNorm:
@@ -188,7 +186,7 @@ class Stack(OpenProperties):
         self._objective = None  # of today's hooks and numbers
         self.say_how_computed()
         resuming.begin(self)
-        self._recorded = self._recording_sample = None
+        self._recorded = self._recorded_on = None
         self.has_trained = False
 
     def on_train_start(self) -> None:
@@ -206,7 +204,7 @@ class Stack(OpenProperties):
 
     def validation_step(self, population: Any, batch_idx: int) -> None:
         kind, allowed = type(population).__name__, "a data module's `population`, of which the loss is taken"
-        require(isinstance(population, Enumerated | Sample), "what is validated on", kind, allowed)
+        require(isinstance(population, Population), "what is validated on", kind, allowed)
         value = self.losses_over(population)
         sound = [i for i in range(self.n_instances) if i not in self.divergence.steps]
         logged = {"val_loss": value.loss[sound].mean(), "val_loss_error": value.error[sound].mean()}
@@ -219,7 +217,7 @@ class Stack(OpenProperties):
                 for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
                     getattr(callback, hook)(self.trainer, self)
 
-    def test_step(self, population: Enumerated | Sample, batch_idx: int) -> None:
+    def test_step(self, population: Population, batch_idx: int) -> None:
         """Nothing: what `test` finds out is a callback's."""
 
     def teardown(self, stage: str) -> None:
