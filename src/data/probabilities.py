@@ -29,6 +29,8 @@ def probabilities_of(written: float | list[float] | str) -> list[float]:
         require(0 < first <= 1 and 0 < last <= 1 and 1 <= n <= MOST, field, written, allowed)
         values = (np.linspace if found[1] == "linspace" else np.geomspace)(first, last, n)
         return [min(1.0, p) for p in values.tolist()]
-    numbers = written if isinstance(written, list) else [written]
-    require(len(numbers) > 0 and all(0 < p <= 1 for p in numbers), field, written, allowed)
-    return [float(p) for p in numbers]
+    if not isinstance(written, list):
+        require(0 < written <= 1, field, written, "in (0, 1]")
+        return [float(written)]
+    require(len(written) > 0 and all(0 < p <= 1 for p in written), field, written, allowed)
+    return [float(p) for p in written]
