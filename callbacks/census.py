@@ -81,5 +81,7 @@ class Census(Callback):
             module = trainer.datamodule  # type: ignore[attr-defined]
             own = {name: getattr(module, name, None) for name in signature(type(module)).parameters}
             data = {**own, **vars(module.distribution)} if hasattr(module, "distribution") else own
+            if "feature_probability" in model.instance_columns:
+                data["feature_probability"] = "one for each instance"
             settings = settings_of(model, trainer.optimizers[0], data, trainer.max_steps)
             charts_of(trainer).add_run(settings, outcome_of(rows), trainer.global_step)

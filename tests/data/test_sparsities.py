@@ -16,7 +16,7 @@ from src.model import ReLUOutputModel, ToyModel
 from src.runs.folder import LANDSCAPE, SPARSITIES, SPARSITIES_RATES
 from src.runs.tables import read_rows
 from src.variants import HiddenReLU, Importance
-from tests.running import fit, read_census, run_cli, run_of, state
+from tests.running import fit, read_census, run_cli, run_of, slow, state
 
 LIST = "--data.feature_probability=[0.5,0.1]"
 
@@ -53,7 +53,7 @@ def test_every_probability_has_the_draws_that_it_has_alone() -> None:
     assert (x[:, 0][x[:, 1] != 0] != 0).all()  # common random numbers
 
 
-@pytest.mark.parametrize("kind", [ReLUOutputModel, Importance, HiddenReLU])
+@pytest.mark.parametrize("kind", [ReLUOutputModel, slow(Importance), slow(HiddenReLU)])
 def test_losses_are_over_the_own_distribution(kind: type[ToyModel]) -> None:
     probabilities = [0.5, 0.1, 0.02]
     model, data = kind(n_features=3, n_instances=6), SparseFeatures(3, probabilities)

@@ -29,6 +29,7 @@ from src.objective import Autograd
 from src.population.quadrature import integrate
 from tests.distributions.laws import LAWS
 from tests.distributions.test_sparse import ALPHA, seeded
+from tests.running import slow
 
 N_ROWS = 100_000  # with a fixed seed; at ALPHA a right law fails for one seed in a million
 WIDE = 3000
@@ -38,7 +39,10 @@ def draws(law: Distribution, n_rows: int = N_ROWS) -> dict[str, Tensor]:
     return {"dense": law.draw((n_rows,), seeded(0)), "sparse": law.draw_sparse(n_rows, seeded(1)).to_dense()}
 
 
-@pytest.fixture(params=LAWS)
+SOME = {"signed", "correlated pairs", "a parent and a child", "two at a time", "a product"}
+
+
+@pytest.fixture(params=[name if name in SOME else slow(name) for name in LAWS])
 def law(request: pytest.FixtureRequest) -> Distribution:
     return LAWS[request.param]
 

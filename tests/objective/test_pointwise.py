@@ -105,7 +105,8 @@ class LogOfSize(ToyModel):
         return z.abs().log()
 
 
-@pytest.mark.parametrize("n_features", [6, slow(20), slow(37)])
+@pytest.mark.slow
+@pytest.mark.parametrize("n_features", [6, 20, 37])
 def test_what_is_infinite_where_nothing_is_stays_out_of_the_sums(n_features: int) -> None:
     model, _ = model_and_data(LogOfSize, 2, n_features, own=False)
     with torch.no_grad():
@@ -177,6 +178,7 @@ def test_what_changes_as_a_model_trains_is_left_to_autograd(kind: type[ToyModel]
     assert reason in model.objective.description
 
 
+@pytest.mark.slow
 def test_a_policy_that_says_something_else_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     model, x = model_and_data(Leaky, 2, 6, own=False)
     another = policy_of(GELU(n_features=6))
@@ -185,6 +187,7 @@ def test_a_policy_that_says_something_else_is_not_used(monkeypatch: pytest.Monke
     torch.testing.assert_close(model.objective.losses(x), Autograd(model).losses(x), **FLOAT64)
 
 
+@pytest.mark.slow
 def test_more_hidden_dimensions_than_the_kernel_takes_are_written_out() -> None:
     model, x = model_and_data(GELU, 17, 6, own=False)
     assert model.objective.description == ("kernel, written out whole: activate has more than 16 hidden dimensions")

@@ -185,9 +185,9 @@ class Transformed(ReLUOutputModel):
     [
         (Mixed, "an example's loss depends on the others"),
         (MixedLater, "an example's loss depends on the others"),
-        (MixedByTheBias, "an example's loss depends on the others"),
-        (MixedIfLarge, "another function when one instance and one example are written out"),
-        (CoupledLater, "another function when one instance and one example are written out"),
+        slow(MixedByTheBias, "an example's loss depends on the others"),
+        slow(MixedIfLarge, "another function when one instance and one example are written out"),
+        slow(CoupledLater, "another function when one instance and one example are written out"),
         (OfEveryInstance, "does not treat every instance on its own"),
         (Noisy, "it has random numbers"),
         (Transformed, "takes fft"),
