@@ -18,8 +18,8 @@ class Values(NamedTuple):
         return (self.low + self.high) / 2
 
     @property
-    def square(self) -> float:
-        """Three times the mean square."""
+    def thrice_mean_square(self) -> float:
+        """Which is 1 of both uniform ones."""
         return self.low**2 + self.low * self.high + self.high**2
 
     @property

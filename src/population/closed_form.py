@@ -67,7 +67,7 @@ def relu_losses(
     factor = torch.ones_like(b[0]).double() if importance is None else importance.double()
     feature_losses = factor * torch.cat(losses)
     loss = feature_losses.mean(dim=1)
-    of_zero = distribution.n_active / (3 * distribution.n_features) * distribution.values.square
+    of_zero = distribution.n_active / (3 * distribution.n_features) * distribution.values.thrice_mean_square
     unseen = UNSEEN * of_zero * factor.mean(dim=-1)
     error = ((factor * torch.cat(others)).mean(dim=1) - loss).abs() + unseen
     return PopulationLosses(feature_losses, loss, error, CLOSED_FORM)
@@ -159,11 +159,11 @@ def _smooth_moments(a: Tensor, b: Tensor, distribution: Enumerated) -> tuple[Ten
     together = distribution.together.to(a)
     active = together.diagonal()
     second = together * values.mean**2  # E[x_j x_k]
-    second.diagonal().copy_(active * values.square / 3)
+    second.diagonal().copy_(active * values.thrice_mean_square / 3)
     with_active = a @ second  # [instance, feature, feature], its diagonal E[x_i a_i . x]
     z_squared = b.square() + 2 * values.mean * b * (a @ active) + (with_active * a).sum(dim=-1)
     x_z = values.mean * active * b + with_active.diagonal(dim1=-2, dim2=-1)
-    return active * values.square / 3, z_squared, x_z
+    return active * values.thrice_mean_square / 3, z_squared, x_z
 
 
 def _moments(
