@@ -3,7 +3,6 @@
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache, reduce
 from typing import NamedTuple
 
@@ -71,7 +70,6 @@ class SupportSizes(NamedTuple):
         return sum(s * (s - 1) * probability for s, probability in enumerate(self.size_probabilities))
 
 
-@dataclass(frozen=True, eq=False)
 class Supports:
     """Sets of features that may be active together, each with its probability; values are independent.
 
@@ -81,11 +79,11 @@ class Supports:
         values: of active features.
     """
 
-    n_features: int
-    by_size: tuple[tuple[Tensor, Tensor], ...]
-    values: Values = UNIT
+    def __init__(self, n_features: int, by_size: Sequence[tuple[Tensor, Tensor]], values: Values = UNIT) -> None:
+        self.n_features, self.by_size, self.values = n_features, tuple(by_size), values
 
     @classmethod
+    @torch.inference_mode(False)  # as below
     def of(cls, n_features: int, probabilities: Mapping[Set, float], values: Values = UNIT) -> "Supports":
         """From the probability of each set, as features in ascending order."""
         by_size = []

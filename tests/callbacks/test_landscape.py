@@ -13,7 +13,7 @@ from src.model import ReLUOutputModel
 from src.results.landscape import landscape_cells, landscape_markdown
 from src.runs.folder import CHECKPOINT, CONFIG, LANDSCAPE
 from src.runs.tables import read_rows
-from tests.running import ROOT, run_cli, run_of, slow
+from tests.running import ROOT, read_census, run_cli, run_of, slow
 
 CONTRACT = ["instance", "seed", "geometry", "loss", "gradient_norm", "min_eigenvalue", "n_zero_modes", "verdict"]
 
@@ -144,3 +144,17 @@ def test_a_trained_hexagon_is_certified_to_be_a_minimum(tmp_path: Path) -> None:
     assert (certificate["geometry"], certificate["verdict"]) == ("hexagon", "minimum")
     assert (certificate["n_zero_modes"], certificate["n_negative"]) == ("1", "0")
     assert float(certificate["stationary_loss"]) < float(certificate["loss"])
+
+
+@pytest.mark.parametrize("law", ["CorrelatedPairs", slow("Hierarchical"), slow("Signed"), slow("OneAtATime")])
+def test_another_law_has_its_losses_validated_and_certified(law: str, tmp_path: Path) -> None:
+    assert run_cli(tmp_path, f"--data.distribution={law}", max_steps=60) == 0
+    run = run_of(tmp_path)
+    settings = (f"--config={run / CONFIG}", f"--ckpt_path={run / CHECKPOINT}")
+    assert cli.main(["validate", *settings]) == 0
+    assert cli.main(["test", *settings]) == 0
+    (row,) = read_rows(run / LANDSCAPE)
+    (counted,) = read_census(run)
+    assert float(row["loss"]) == pytest.approx(float(counted["loss"]), rel=1e-6)
+    assert row["loss_method"] == counted["loss_method"] == "closed form"
+    assert row["verdict"] != "not certified"
