@@ -65,9 +65,12 @@ class FiniteFeatures(Features):
         self.n_examples = n_examples
         self.unit_length = unit_length
 
-    def _draw(self, n_rows: int, generator: torch.Generator) -> Tensor:
-        x = self.distribution.draw_sparse(n_rows, generator)
+    def drawn_of(self, law: Distribution, n_rows: int, generator: torch.Generator) -> Tensor:
+        x = law.draw_sparse(n_rows, generator)
         return scaled_to_unit_length(x) if self.unit_length else x
+
+    def _draw(self, n_rows: int, generator: torch.Generator) -> Tensor:
+        return self.drawn_of(self.distribution, n_rows, generator)
 
     @cached_property
     def examples(self) -> Tensor:
@@ -89,8 +92,8 @@ class FiniteFeatures(Features):
     @cached_property
     def population(self) -> Enumerated | Sample:
         """Fresh examples that no step trains on."""
-        sizes = self.distribution.supports
-        return self._held_out if sizes is None or self.unit_length else sizes
+        can_be_enumerated = self.distribution.supports is not None
+        return self.whole_of(self.distribution) if can_be_enumerated and not self.unit_length else self._held_out
 
     @cached_property
     def _held_out(self) -> Sample:

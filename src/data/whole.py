@@ -5,7 +5,7 @@ from src.data.streams import WholeAtEveryStep
 from src.distributions.distribution import Distribution
 from src.distributions.examples import Chunk
 from src.distributions.sparse import Sparse
-from src.distributions.supports import MAX_FEATURES
+from src.distributions.supports import MAX_FEATURES, Enumerated
 from src.errors import require
 from src.population.quadrature import n_quadrature_nodes, quadrature_nodes
 
@@ -47,6 +47,10 @@ class SparsePopulation(Features):
         super().__init__(law, n_nodes, block_size)
         self.sizes = sizes
         self.tolerance = tolerance
+
+    @property
+    def population(self) -> Enumerated:
+        return self.sizes
 
     def train_dataloader(self) -> WholeAtEveryStep:
         x, weights = quadrature_nodes(self.sizes, self.tolerance)

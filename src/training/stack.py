@@ -25,6 +25,7 @@ from src.runs.folder import forget_folder
 from src.runs.moved import states_as_today
 from src.starts.start import Start, drawn_after
 from src.training import resuming
+from src.training.agreement import refuse_other_examples
 from src.training.block import Block, train_block
 from src.training.divergence import Divergence, OnDivergence
 from src.training.gradient_norms import GradientNormSums, MeanGradientNorm
@@ -197,6 +198,7 @@ class Stack(OpenProperties):
 
     def training_step(self, block: Block, batch_idx: int) -> dict[str, Tensor]:
         """One optimizer step for each batch of the block; `feature_losses` [step, instance, feature] of each."""
+        refuse_other_examples(self, block)
         self.has_trained = True
         feature_losses = train_block(self, block)
         count_block(self.trainer)
