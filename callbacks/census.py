@@ -41,6 +41,9 @@ class Census(Callback):
                                   how many of the census ended in this geometry, their share, and its interval
         training_loss             only with a finite training set: the loss on it, mean over features, and
         example_geometry          what its hidden vectors form, of up to 100 examples
+        metric_...                what each `callbacks.metric.Metric` of the run has measured
+
+    Any callback that defines `census_columns(model)`, values by the name of a column, adds columns.
     """
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -62,6 +65,10 @@ class Census(Callback):
         rows = census_rows(model, found, losses)
         if isinstance(data, FiniteFeatures) and data.n_examples is not None:
             rows = [{**row, **own} for row, own in zip(rows, of_examples(model, data.examples), strict=True)]
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            columns = callback.census_columns(model) if hasattr(callback, "census_columns") else {}
+            for name, values in columns.items():
+                rows = [{**row, name: value} for row, value in zip(rows, values, strict=True)]
         write_rows(run_folder(trainer) / CENSUS, rows)
         self._log_hyperparameters(trainer, model, rows)
 

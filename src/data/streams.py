@@ -91,6 +91,13 @@ class Stream:
             generator.set_state(saved)
 
 
+def steps_of(law: Distribution, n_steps: int, batch_size: int, generator: torch.Generator) -> Tensor:
+    """The batches of some steps, [step, batch, feature], which are the same however steps are put into blocks."""
+    if type(law) is Sparse:  # which draws one number after another, so that a whole block is no other
+        return law.draw((n_steps, batch_size), generator)
+    return torch.stack([law.draw((batch_size,), generator) for _ in range(n_steps)])
+
+
 class FreshExamples(Stream):
     """Endless dense batches, [step, batch, feature], or [step, instance, batch, feature] of as many generators.
 
@@ -116,7 +123,7 @@ class FreshExamples(Stream):
         self.shared = shared
 
     def draw(self, n_steps: int) -> Tensor:
-        blocks = [self.distribution.draw((n_steps, self.batch_size), generator) for generator in self.generators]
+        blocks = [steps_of(self.distribution, n_steps, self.batch_size, generator) for generator in self.generators]
         return blocks[0] if self.shared else torch.stack(blocks, dim=1)
 
 
@@ -149,7 +156,7 @@ class FreshForEach(Stream):
         before, blocks = generator.get_state(), []
         for law in self.distributions:
             generator.set_state(before)
-            blocks.append(law.draw((n_steps, self.batch_size), generator))
+            blocks.append(steps_of(law, n_steps, self.batch_size, generator))
         return torch.stack([blocks[k] for k in self.which], dim=1)
 
 

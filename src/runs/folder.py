@@ -32,6 +32,8 @@ polygons.png, .svg        what all instances ended in, of up to 16
 <cell>/<shard>/finished   the run came to its end; what it holds is how long its census then was
 <cell>/census.parquet     with --parquet: the rows of all its shards in one table
 slurm/<k>/                with --engine slurm: the scripts for sbatch, and what its tasks print
+metrics.csv               what callbacks measured of every instance: means with intervals, one row a cell and metric
+metric_<name>.png, .svg   how it is distributed, cell by cell
 agreement.csv             how often a seed has the same geometry in two cells
 regimes.csv, .png, .svg   over the sizes of a finite training set: what each instance stores, and its losses
 """
@@ -65,7 +67,7 @@ BASIN = "basin.png"
 SPARSITIES, SPARSITIES_RATES = "sparsities.png", "sparsities_rates.png"
 CONFIG = "config.yaml"
 FINISHED = "finished"
-AGREEMENT = "agreement.csv"
+AGREEMENT, METRICS = "agreement.csv", "metrics.csv"
 RATES, RATES_PICTURE = "rates.csv", "rates.png"
 LOSS_CHANGE, LOSS_CHANGE_PICTURE, CRITICAL_POINTS = "loss_change.csv", "loss_change.png", "critical_points.csv"
 PHASES, PHASES_PICTURE, CROSSINGS = "phases.csv", "phases.png", "crossings.csv"

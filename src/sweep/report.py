@@ -8,13 +8,15 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 from src.figures.elements import write_figure
+from src.figures.metrics import metric_figure
 from src.figures.rates import rate_grid_figure, rates_figure
 from src.figures.regimes import regimes_figure
 from src.results.agreement import agreement_rows
 from src.results.geometries import geometry_table
+from src.results.metrics import metric_row, metrics_of, summary_text
 from src.results.rates import Rate, rate
 from src.results.regimes import Regime, order_of, read_regime, regime_rows, regime_table
-from src.runs.folder import AGREEMENT, POLYGONS, RATES, RATES_PICTURE, REGIMES, REGIMES_PICTURE, STORED
+from src.runs.folder import AGREEMENT, METRICS, POLYGONS, RATES, RATES_PICTURE, REGIMES, REGIMES_PICTURE, STORED
 from src.runs.tables import write_rows
 from src.sweep.cells import Cell, shortened
 from src.sweep.merging import Merged
@@ -51,8 +53,30 @@ def report(merged: Merged, console: Console) -> None:
     if not regimes:
         console.print(geometry_table(merged.rows))
         print_agreement(agreement, console)
+    pictures += report_metrics(merged, console)
     drawn = ", ".join(str(path.with_suffix(".svg")) for path in pictures)
     console.print(f"merged table: {out / RATES}   pictures: {drawn}", markup=False, soft_wrap=True)
+
+
+def report_metrics(merged: Merged, console: Console) -> list[Path]:
+    """What callbacks have measured of every instance: a table of all cells, and a picture for each metric."""
+    found: dict[str, dict[str, list[list[float]]]] = {}
+    for cell in merged.rows:
+        for name, values in metrics_of(merged.census(cell) or ()).items():
+            found.setdefault(name, {})[cell] = values
+    settings = {cell.name: cell.values for cell in merged.cells}
+    rows = []
+    for name, cells in found.items():
+        for cell, values in cells.items():
+            rows.append({**settings[cell], "metric": name, **metric_row(values)})
+            line = summary_text(f"{cell}, {name}", values)
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+    if rows:
+        write_rows(merged.out / METRICS, rows)
+    pictures = {merged.out / f"metric_{name}.png": metric_figure(name, cells) for name, cells in found.items()}
+    for path, figure in pictures.items():
+        write_figure(path, figure)
+    return list(pictures)
 
 
 def agreement_of(cells: Sequence[Cell], censuses: Mapping[str, Any]) -> list[dict[str, Any]]:

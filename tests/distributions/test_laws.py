@@ -202,3 +202,11 @@ def test_what_is_no_law_is_refused_in_a_sentence(make: object, message: str) -> 
     with pytest.raises(ConfigError) as error:
         make()  # type: ignore[operator]
     assert message in str(error.value)
+
+
+def test_a_step_has_the_same_examples_however_steps_are_put_into_blocks(law: Distribution) -> None:
+    def steps(block_size: int) -> Tensor:
+        stream = SparseFeatures(distribution=law, batch_size=8, block_size=block_size).train_dataloader()
+        return torch.cat([block for block, _ in zip(stream, range(12 // block_size), strict=False)])  # type: ignore[arg-type]
+
+    assert torch.equal(steps(1), steps(4))

@@ -1,0 +1,115 @@
+"""Every law of the data with every variant of the model: trained with all callbacks, resumed, validated, certified."""
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from lightning import Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from src import variants
+from src.data import SparseFeatures
+from src.distributions import (
+    AnticorrelatedGroups,
+    AnticorrelatedPairs,
+    Binary,
+    Blocks,
+    CorrelatedGroups,
+    CorrelatedPairs,
+    Distribution,
+    ExactlyK,
+    Hierarchical,
+    Independent,
+    OneAtATime,
+    PowerLaw,
+    Product,
+    Signed,
+    Sparse,
+)
+from src.gate.nulls import class_at
+from src.model import ReLUOutputModel, ToyModel
+from src.runs.folder import CENSUS, CHECKPOINT, LANDSCAPE, POLYGONS, TRAJECTORY
+from src.runs.tables import read_rows
+from tests.running import QUIET, ROOT
+
+N = 4
+LAWS: dict[type[Distribution], dict[str, Any]] = {
+    Sparse: {"n_features": N},
+    Signed: {"n_features": N, "feature_probability": 0.1},
+    Binary: {"n_features": N, "feature_probability": 0.1},
+    CorrelatedPairs: {"n_features": N},
+    CorrelatedGroups: {"n_features": N, "group_size": N},
+    AnticorrelatedPairs: {"n_features": N},
+    AnticorrelatedGroups: {"n_features": N, "group_size": N},
+    Hierarchical: {"n_features": N},
+    ExactlyK: {"n_features": N, "k": 2},
+    OneAtATime: {"n_features": N},
+    Independent: {"probabilities": [0.1, 0.05, 0.1, 0.2]},
+    PowerLaw: {"n_features": N},
+    Product: {"laws": [CorrelatedPairs(2), OneAtATime(2)]},
+}
+MODELS: list[type[ToyModel]] = [ReLUOutputModel] + [
+    kind for _, kind in inspect.getmembers(variants, inspect.isclass) if kind.__module__ == variants.__name__
+]
+BY_DEFAULT = {(Sparse, variants.GELU), (CorrelatedPairs, variants.Untied), (Signed, variants.AbsoluteValue)}
+CELLS = [
+    pytest.param(law, model, id=f"{law.__name__}-{model.__name__}")
+    if (law, model) in BY_DEFAULT
+    else pytest.param(law, model, id=f"{law.__name__}-{model.__name__}", marks=pytest.mark.slow)
+    for law in LAWS
+    for model in MODELS
+]
+
+
+def test_the_grid_has_every_law() -> None:
+    import src.distributions as package  # noqa: PLC0415
+
+    laws = {kind for _, kind in inspect.getmembers(package, inspect.isclass) if issubclass(kind, Distribution)}
+    assert {law for law in laws if not inspect.isabstract(law)} - {Distribution, Blocks} == set(LAWS)
+
+
+def trained(kind: type[ToyModel], law: Distribution, folder: Path | None, steps: int, ckpt: Path | None = None) -> Any:
+    """A fit with all callbacks of `configs/defaults.yaml`, or without a folder with none."""
+    model = kind(n_features=N, n_instances=2)
+    data = SparseFeatures(distribution=law, batch_size=32, block_size=2)
+    options: dict[str, Any] = {**QUIET, "num_sanity_val_steps": 0}
+    if folder is not None:
+        paths = [
+            one["class_path"]
+            for one in yaml.safe_load((ROOT / "configs/defaults.yaml").read_text())["trainer"]["callbacks"]
+        ]
+        options |= {
+            "callbacks": [class_at(path)() for path in paths],
+            "logger": TensorBoardLogger(folder, name="", version=""),
+            "enable_checkpointing": True,
+            "enable_progress_bar": True,
+        }
+    trainer = Trainer(max_steps=steps, **options)
+    trainer.fit(model, datamodule=data, ckpt_path=ckpt)
+    return model, data, trainer
+
+
+@pytest.mark.parametrize(("law_type", "kind"), CELLS)
+def test_a_law_and_a_variant_go_together(
+    law_type: type[Distribution], kind: type[ToyModel], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("src.objective.autograd.TOLERANCE", 1e-2)  # how exact a quadrature is, other tests know
+    law = law_type(**LAWS[law_type])
+    whole, _, _ = trained(kind, law, None, 6)
+    trained(kind, law, tmp_path, 3)
+    model, data, trainer = trained(kind, law, tmp_path, 6, tmp_path / CHECKPOINT)
+    for name, parameter in whole.named_parameters():
+        assert torch.equal(parameter, model.get_parameter(name)), name
+    assert all((tmp_path / name).stat().st_size for name in (POLYGONS, TRAJECTORY))
+
+    (validated,) = trainer.validate(model, datamodule=data, verbose=False)
+    counted = read_rows(tmp_path / CENSUS)
+    assert validated["val_loss"] == pytest.approx(sum(float(row["loss"]) for row in counted) / 2, rel=1e-5)
+    assert {row["loss_method"] for row in counted} <= {"closed form", "quadrature"}
+
+    trainer.test(model, datamodule=data, ckpt_path=tmp_path / CHECKPOINT, verbose=False)
+    found = read_rows(tmp_path / LANDSCAPE)
+    assert all((row["verdict"] == "not certified") != model.objective.has_closed_form for row in found)
