@@ -1,5 +1,6 @@
 """What instances with feature probabilities of their own ended in, from dense to sparse."""
 
+import torch
 from lightning import Callback, LightningModule, Trainer
 
 from callbacks.pictures import add_figure
@@ -15,9 +16,10 @@ MOST = 24  # polygons
 
 
 class Sparsities(Callback):
-    """Image `sparsities`, after training: one instance of each feature probability; also in the run folder.
+    """Image `sparsities`, after training: of each feature probability the instance of least loss; also as a file.
 
-    With several instances of each, image `sparsities_rates` and `sparsities_rates.csv`: how many have which geometry,
+    Which geometry an instance ends in is a matter of its seed too: one of each would show chance beside sparsity. With
+    several instances of each, image `sparsities_rates` and `sparsities_rates.csv`: how many have which geometry,
     with 95 % Wilson intervals.
 
     Raises:
@@ -33,15 +35,18 @@ class Sparsities(Callback):
         assert isinstance(pl_module, ToyModel)
         own: list[float] = pl_module.instance_columns["feature_probability"]
         names, probabilities = pl_module.polygons().names, list(dict.fromkeys(own))
-        first = [own.index(p) for p in probabilities[:MOST]]
-        titles = [f"p = {own[i]:.3g}" for i in first]
+        loss = pl_module.losses_over(trainer.datamodule.population).loss.nan_to_num(torch.inf).tolist()  # type: ignore[attr-defined]
+        each = {p: [i for i, its in enumerate(own) if its == p] for p in probabilities[:MOST]}
+        best = [min(instances, key=loss.__getitem__) for instances in each.values()]
+        counts = [f", best of {len(instances)}" if len(instances) > 1 else "" for instances in each.values()]
+        titles = [f"p = {p:.3g}{count}" for p, count in zip(each, counts, strict=True)]
         columns = pl_module.columns.detach().cpu()
         if pl_module.n_hidden == 2:
-            add_figure(trainer, SPARSITIES, polygon_figure(columns[first], titles, trainer.global_step))
+            add_figure(trainer, SPARSITIES, polygon_figure(columns[best], titles, trainer.global_step, n_columns=5))
         if len(own) == len(probabilities):
             return
         outcomes: dict[str, dict[str, Rate]] = {
-            f"p = {p:.3g}": rates([name for name, each in zip(names, own, strict=True) if each == p])
+            f"p = {p:.3g}": rates([name for name, its in zip(names, own, strict=True) if its == p])
             for p in probabilities
         }
         add_figure(trainer, SPARSITIES_RATES, rates_figure(outcomes, "geometry by feature probability"))
