@@ -1,6 +1,7 @@
 """One Lightning batch: a block of optimizer steps, taken without Lightning's work between them."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from inspect import Parameter, signature
 from typing import Any, NamedTuple
 
@@ -79,12 +80,11 @@ def train_block(stack: Any, block: Block) -> Float[Tensor, "step instance featur
                     of.add(parameter.grad, parameter.shape[1:] == stack.W.shape[1:])
         return losses
 
+    def loss_of(x: Tensor, out: Iterator[Tensor]) -> Tensor:
+        return set_gradients(x, next(out, None)).mean(dim=-1).sum()
+
     for k, (x, losses) in enumerate(zip(batches, feature_losses, strict=True)):
-        first_only = iter([losses])  # an optimizer may evaluate again, at other weights
-
-        def closure(x: Tensor = x, out: Iterator[Tensor] = first_only) -> Tensor:
-            return set_gradients(x, next(out, None)).mean(dim=-1).sum()
-
+        closure = partial(loss_of, x, iter([losses]))  # an optimizer may evaluate again, at other weights
         if k == 0:
             optimizer.step(closure=closure)  # with Lightning's hooks, and counted by it
         else:
