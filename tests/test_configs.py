@@ -31,9 +31,15 @@ ALIKE = [
     "lp",
     "importance",
     "absolute_value",
+    "sparse",
+    "anticorrelated",
+    "two_probabilities",
+    "hierarchical",
+    "signed",
 ]
 SMALLER = {
     "seeds": ["--model.n_instances=20"],
+    "sparsities": ["--model.n_instances=10"],
     "basin": ["--model.start.size=4"],
     "regimes": ["--model.lr_scheduler.init_args.warmup_steps=10", "--data.validation_size=2000"],
     "henighan_2023": ["--model.lr_scheduler.init_args.warmup_steps=10", "--data.validation_size=2000"],
