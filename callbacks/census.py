@@ -6,6 +6,7 @@ from typing import Any
 from lightning import Callback, LightningModule, Trainer
 from rich.console import Console
 
+from callbacks.metric import Metric
 from callbacks.pictures import has_braille, polygons
 from callbacks.recorder import N_FOLLOWED
 from src.data import FiniteFeatures
@@ -15,6 +16,7 @@ from src.results.census import census_rows, instance_line
 from src.results.examples import examples_text, of_examples
 from src.results.geometries import geometry_rows, geometry_table
 from src.results.hyperparameters import outcome_of, settings_of
+from src.results.metrics import METRIC
 from src.runs.charts import charts_of
 from src.runs.folder import CENSUS, run_folder
 from src.runs.tables import write_rows
@@ -42,8 +44,6 @@ class Census(Callback):
         training_loss             only with a finite training set: the loss on it, mean over features, and
         example_geometry          what its hidden vectors form, of up to 100 examples
         metric_...                what each `callbacks.metric.Metric` of the run has measured
-
-    Any callback that defines `census_columns(model)`, values by the name of a column, adds columns.
     """
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -66,9 +66,9 @@ class Census(Callback):
         if isinstance(data, FiniteFeatures) and data.n_examples is not None:
             rows = [{**row, **own} for row, own in zip(rows, of_examples(model, data.examples), strict=True)]
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
-            columns = callback.census_columns(model) if hasattr(callback, "census_columns") else {}
-            for name, values in columns.items():
-                rows = [{**row, name: value} for row, value in zip(rows, values, strict=True)]
+            if isinstance(callback, Metric):
+                column = zip(rows, callback.census_column(model), strict=True)
+                rows = [{**row, f"{METRIC}{callback.name}": value} for row, value in column]
         write_rows(run_folder(trainer) / CENSUS, rows)
         self._log_hyperparameters(trainer, model, rows)
 

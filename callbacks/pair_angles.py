@@ -16,6 +16,7 @@ class PairAngles(Metric):
     Args:
         pairs: which features; by default (0, 1), (2, 3), and so on, the pairs of `CorrelatedPairs`,
             `AnticorrelatedPairs` and `Hierarchical`.
+        n_records, instances, name: see `Metric`.
 
     Raises:
         ConfigError: if a pair is not two features of the model.
@@ -26,8 +27,9 @@ class PairAngles(Metric):
         pairs: list[list[int]] | None = None,
         n_records: int | None = None,
         instances: list[int] | None = None,
+        name: str | None = None,
     ) -> None:
-        super().__init__(n_records, instances)
+        super().__init__(n_records, instances, name)
         self.pairs = pairs
 
     def measure(self, model: ToyModel) -> Float[Tensor, "instance pair"]:

@@ -26,8 +26,8 @@ class Features(LightningDataModule):
     """Examples of a law, and the whole of it to validate on, which is exact where the law can be enumerated.
 
     A data module of one's own defines `train_dataloader`: a `src.data.streams.Stream` of what steps train on, or any
-    loader of batches. Its population is then a sample of that, since the law's is another; one that defines
-    `population` too is refused where what it trains on differs.
+    loader of batches. Its population is then a sample of that, since the law's may be another; one that defines
+    `population` too is refused where what it trains on first looks different (`src.training.agreement`).
 
     Args:
         distribution: the law of the examples.

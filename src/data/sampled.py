@@ -1,6 +1,7 @@
 """The distribution of a training stream of one's own, by a sample of it."""
 
 import copy
+import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ from src.data.streams import Stream
 from src.distributions.examples import Chunk, Sample, collapse_empty_rows
 from src.distributions.per_instance import PerInstance
 from src.distributions.seeds import VALIDATION, generator_for
-from src.errors import ConfigError
+from src.errors import ConfigError, require
 from src.training.block import Block, Repeated, batches_of
 
 
@@ -29,7 +30,10 @@ def sample_of(loader: Iterable[Block], n_features: int, n_draws: int, n_chunks: 
     Raises:
         ConfigError: if the loader gives no batch, or something else than examples.
     """
-    generators: Any = getattr(loader, "generators", ())
+    allowed = "a loader that can be gone through several times, no iterator"
+    require(not isinstance(loader, Iterator), "what train_dataloader returns", type(loader).__name__, allowed)
+    own: Any = getattr(loader, "generators", None) or [getattr(loader, "generator", None)]
+    generators = [generator for generator in own if generator is not None]
     before = [generator.get_state() for generator in generators]
     if isinstance(loader, Stream):
         stream = copy.copy(loader)
@@ -47,26 +51,40 @@ def sample_of(loader: Iterable[Block], n_features: int, n_draws: int, n_chunks: 
 
 def _sample(loader: Iterable[Block], n_features: int, n_draws: int, n_chunks: int) -> Sample | PerInstance:
     batches: list[Tensor] = []
+    weighted: list[Chunk] = []
     n_drawn = 0
     for block in loader:
         some, weights = batches_of(block, n_features, torch.float32)
-        if isinstance(block, Repeated) or weights is not None:  # of the same at every step the mean has no error
+        if weights is not None or isinstance(block, Repeated):  # a block's batches are one
             x = some[0]
-            weights = torch.full((x.shape[-2],), 1 / x.shape[-2]) if weights is None else weights
-            return Sample([Chunk(x, weights / 2)] * 2)
+            weighted.append(Chunk(x, torch.full((x.shape[-2],), 1 / x.shape[-2]) if weights is None else weights))
+            if len(weighted) == 2 and _are_same(weighted):
+                break
+            some = [x]
         batches += some
         n_drawn += sum(x.shape[:-1].numel() for x in some)
         if n_drawn >= n_draws:
             break
     if not n_drawn:
         raise ConfigError("the training data has no example; it must have some, of which the loss is taken.")
-    n_each = max(1, len(batches) // n_chunks)
-    groups = [batches[k : k + n_each] for k in range(0, len(batches) // n_each * n_each, n_each)][:n_chunks]
-    wholes = [torch.cat(group, dim=-2) for group in groups]
+    if weighted and _are_same(weighted):
+        x, weights = weighted[0]
+        return Sample([Chunk(x, weights / 2)] * 2)  # all there is: its mean has no error
+    if weighted:
+        return Sample([Chunk(x, weights / len(weighted)) for x, weights in weighted])
+    n_chunks = min(n_chunks, len(batches))
+    ends = [len(batches) * k // n_chunks for k in range(n_chunks + 1)]
+    wholes = [torch.cat(batches[first:end], dim=-2) for first, end in itertools.pairwise(ends)]
     if wholes[0].dim() == 2:
         return Sample(list(_chunks(wholes)))
     own = [Sample(list(_chunks([whole[i] for whole in wholes]))) for i in range(len(wholes[0]))]
     return PerInstance(own, range(len(own)))
+
+
+def _are_same(chunks: list[Chunk]) -> bool:
+    """Whether the second of them, if there is one, is the first again: the same at every step."""
+    (x, weights), (other, others) = chunks[0], chunks[min(1, len(chunks) - 1)]
+    return x is other or (not x.is_sparse and torch.equal(x, other) and torch.equal(weights, others))
 
 
 def _chunks(wholes: list[Tensor]) -> Iterator[Chunk]:

@@ -18,6 +18,7 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.callbacks.spike import SpikeDetection
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from callbacks.metric import Metric
 from src.data.endless import SparseFeatures
 from src.errors import ConfigError, require
 from src.gate.nulls import class_at, said
@@ -64,6 +65,7 @@ def refuse_unusable(trainer: Trainer, model: ToyModel, datamodule: LightningData
         datamodule.refuse_stack(model.n_instances)
     model.trainer = trainer  # as it will be: a model may ask it for the step
     _rehearse_hooks(model)
+    _rehearse_metrics(trainer, model)
     rehearse(model, trainer.max_steps)
 
 
@@ -96,6 +98,21 @@ def _rehearse_hooks(model: ToyModel) -> None:
         tried("error", whole, target, reconstruction)
     else:
         tried("feature_losses", each, x, weights)
+
+
+def _rehearse_metrics(trainer: Trainer, model: ToyModel) -> None:
+    metrics = [callback for callback in trainer.callbacks if isinstance(callback, Metric)]  # type: ignore[attr-defined]
+    names = [metric.name for metric in metrics]
+    for metric in metrics:
+        allowed = f"another than that of another metric: {type(metric).__name__}.name"
+        require(names.count(metric.name) == 1, "the name of a metric", metric.name, allowed)
+        try:
+            metric.measured(model)
+        except ConfigError:
+            raise
+        except Exception as error:
+            kind = type(metric).__name__
+            raise ConfigError(f"a callback is {kind}; it must be one that runs: {where_raised(error)}.") from error
 
 
 def _refuse_callbacks(trainer: Trainer, model: ToyModel) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from src.results.rates import CONFIDENCE
+from src.results.rates import CONFIDENCE, counted, rate
 
 METRIC = "metric_"  # what the census's columns of them begin with
 QUANTILES = {"lowest_5_percent": 0.05, "median": 0.5, "highest_5_percent": 0.95}
@@ -24,10 +24,10 @@ def metrics_of(census: Iterable[Mapping[str, Any]]) -> dict[str, list[list[float
 
 
 def metric_row(instances: Sequence[Sequence[float]]) -> dict[str, float | int]:
-    """A metric's mean over instances with its 95 % interval (Student's), and quantiles of all numbers.
+    """A metric's mean over instances with its 95 % interval, and quantiles of all numbers.
 
-    An instance with several numbers counts once in the mean and its interval, by their mean: numbers of one instance
-    are not independent. NaN is left out.
+    The interval is Student's, and where each instance has one number, 0 or 1, Wilson's. An instance with several
+    numbers counts once, by their mean: numbers of one instance are not independent. What is not finite is left out.
 
     Returns: `n, mean, low, high, lowest_5_percent, median, highest_5_percent`; NaN where nothing was measured, and of a
         single instance without interval.
@@ -35,7 +35,10 @@ def metric_row(instances: Sequence[Sequence[float]]) -> dict[str, float | int]:
     means = np.array([np.mean(own) for own in map(_known, instances) if len(own)])
     n = len(means)
     mean, low, high = (float(means.mean()) if n else math.nan), math.nan, math.nan
-    if n > 1:
+    if n and all(len(own) == 1 for own in instances) and np.isin(means, (0, 1)).all():
+        share = rate(int(means.sum()), n)
+        low, high = share.low, share.high
+    elif n > 1:
         from scipy.stats import t  # noqa: PLC0415 - half a second that most runs do not need
 
         margin = float(t.ppf((1 + CONFIDENCE) / 2, n - 1) * means.std(ddof=1) / math.sqrt(n))
@@ -49,8 +52,9 @@ def summary_text(name: str, instances: Sequence[Sequence[float]]) -> str:
     """`pair_angles: mean 71.3 (70.2 to 72.4) over 1,024 instances, median 72.1`."""
     row = metric_row(instances)
     interval = f" ({row['low']:.4g} to {row['high']:.4g})" if row["n"] > 1 else ""
-    plural = "" if row["n"] == 1 else "s"
-    return f"{name}: mean {row['mean']:.4g}{interval} over {row['n']:,} instance{plural}, median {row['median']:.4g}"
+    over = counted(len(instances), "instance")
+    over = over if row["n"] == len(instances) else f"{row['n']:,} of {over}"
+    return f"{name}: mean {row['mean']:.4g}{interval} over {over}, median {row['median']:.4g}"
 
 
 def _known(values: Sequence[float]) -> NDArray[np.float64]:

@@ -10,15 +10,17 @@ from torch.utils.data import DataLoader
 
 from src.data import Features, FiniteFeatures, SparseFeatures, SparsePopulation
 from src.data.streams import FreshExamples, FreshForEach, Stream
-from src.distributions import CorrelatedPairs, Distribution, Sparse
+from src.distributions import Binary, CorrelatedPairs, Distribution, Sparse
 from src.distributions.examples import Chunk, Sample
 from src.distributions.per_instance import PerInstance
 from src.distributions.seeds import TRAINING, generator_for
 from src.distributions.supports import Supports
 from src.errors import ConfigError
 from src.model import ReLUOutputModel
+from src.population.moments import refuse_others
 from src.training.block import Repeated
-from tests.running import QUIET
+from tests.distributions.laws import LAWS
+from tests.running import QUIET, slow
 
 SIZE = 100_000
 
@@ -117,20 +119,67 @@ def test_a_stream_of_any_form_is_sampled_whole(name: str) -> None:
     assert (found.error == 0) == (name in ("weights", "repeated"))
 
 
-def test_a_loader_of_a_data_set_is_sampled_once_through() -> None:
-    x = torch.rand(64, 6)
+class Files(Features):
+    """Rows in an order, the largest last."""
 
-    class Files(Features):
-        def train_dataloader(self) -> Any:
-            return DataLoader(x, batch_size=16, shuffle=True)  # type: ignore[arg-type]
+    def __init__(self, x: Tensor, shuffle: bool, batch_size: int = 16, **arguments: Any) -> None:
+        super().__init__(Sparse(6, 0.5), batch_size, **arguments)
+        self.x, self.shuffle = x.sort(dim=0).values, shuffle
+        self.generator = torch.Generator().manual_seed(3) if shuffle else None
 
+    def train_dataloader(self) -> Any:
+        return DataLoader(self.x, self.batch_size, self.shuffle, generator=self.generator)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("n_rows", [64, 39 * 16, 70 * 16 - 5])
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_a_loader_of_a_data_set_is_sampled_once_through(n_rows: int, shuffle: bool) -> None:
+    data = Files(torch.rand(n_rows, 6), shuffle)
     before = torch.random.get_rng_state()
-    data = Files(Sparse(6, 0.5), 16)
+    generators = [] if data.generator is None else [data.generator.get_state()]
     model = ReLUOutputModel(6)
     torch.testing.assert_close(
-        model.losses_over(data.population).feature_losses.float(), model.feature_losses(x).detach()
+        model.losses_over(data.population).feature_losses.float(), model.feature_losses(data.x).detach()
     )
     assert torch.equal(torch.random.get_rng_state(), before)
+    assert all(torch.equal(state, data.generator.get_state()) for state in generators)  # type: ignore[union-attr]
+
+
+def test_rows_in_an_order_are_not_refused_by_their_own_population_and_others_are() -> None:
+    class Says(Files):
+        @property
+        def population(self) -> Sample:  # type: ignore[override]
+            return Sample(
+                [Chunk(part, torch.full((len(part),), 1 / len(self.x))) for part in self.x[self.order].chunk(4)]
+            )
+
+    data = Says(torch.rand(4000, 6), shuffle=False)
+    data.order = torch.randperm(4000, generator=torch.Generator().manual_seed(0))
+    assert fitted(data).global_step == 10
+    data.order = torch.arange(4000)  # of which the first part is small
+    with pytest.raises(ConfigError, match=r"^the mean of feature 0 in what Says trains on is"):
+        fitted(data)
+
+
+def test_batches_that_are_weighted_anew_at_every_step_are_all_of_the_sample() -> None:
+    x, weights = torch.rand(6, 8, 6), torch.full((8,), 1 / 8)
+    data = Own(*(Chunk(own[None], weights) for own in x))
+    data.validation_size = 48
+    model = ReLUOutputModel(6)
+    found = model.losses_over(data.population).loss.float()
+    torch.testing.assert_close(found, model.feature_losses(x.flatten(0, 1)).mean(dim=-1).detach())
+    repeated = Own(*(Repeated(own, 5) for own in x))
+    repeated.validation_size = 48
+    torch.testing.assert_close(model.losses_over(repeated.population).loss.float(), found)
+
+
+def test_an_iterator_is_refused_since_the_sample_would_use_it_up() -> None:
+    class Once(Own):
+        def train_dataloader(self) -> Any:
+            return iter(self.blocks)
+
+    with pytest.raises(ConfigError, match=r"^what train_dataloader returns is tuple_iterator; it must be a loader"):
+        _ = Once(torch.rand(4, 6)).population
 
 
 def test_a_stream_without_examples_is_refused() -> None:
@@ -165,6 +214,24 @@ def test_a_loader_that_replaces_ours_is_looked_at_too() -> None:
         fitted(data)
 
 
+def test_binary_examples_are_told_apart_though_there_are_few_of_them() -> None:
+    class OnOthers(SparseFeatures):
+        population = SparseFeatures.population
+
+        def train_dataloader(self) -> Stream:
+            return SparseFeatures(distribution=Binary(6, 0.3), block_size=50).train_dataloader()
+
+    with pytest.raises(ConfigError, match=r"what OnOthers trains on is 0\.3"):
+        fitted(OnOthers(distribution=Binary(6, 0.057)))
+
+
+@pytest.mark.parametrize("name", [name if name in ("sparse", "a product") else slow(name) for name in LAWS])
+def test_a_law_is_not_refused_by_chance(name: str) -> None:
+    for seed in range(30):
+        x = LAWS[name].draw((20_000,), torch.Generator().manual_seed(seed))
+        refuse_others([x], LAWS[name].supports, "x", "its law")  # type: ignore[arg-type]
+
+
 def test_every_instance_is_looked_at() -> None:
     class Says(TenSparsities):
         population = SparseFeatures.population
@@ -179,6 +246,23 @@ class Wrong(CorrelatedPairs):
     @property
     def supports(self) -> Any:
         return Supports.of(6, Sparse(6, 0.057).supports.as_sets())  # type: ignore[union-attr]
+
+
+class Alike(CorrelatedPairs):
+    """Both features of a pair have the same value."""
+
+    def draw(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+        x = super().draw(shape, generator)
+        return x[..., ::2].repeat_interleave(2, dim=-1)
+
+
+class Parity(Sparse):
+    """An even number of the first three features is active."""
+
+    def draw(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+        x = super().draw(shape, generator)
+        odd = (x[..., 0] != 0) ^ (x[..., 1] != 0)
+        return torch.cat([x[..., :2], odd.unsqueeze(-1) * torch.rand((*shape, 1), generator=generator)], dim=-1)
 
 
 class Signless(Sparse):
