@@ -31,6 +31,8 @@ ALIKE = [
     "lp",
     "importance",
     "absolute_value",
+    "residual_mlp",
+    "sparsities",
     "sparse",
     "anticorrelated",
     "two_probabilities",

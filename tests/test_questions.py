@@ -19,7 +19,7 @@ PAGE = (ROOT / "docs" / "questions.md").read_text()
 FILES = dict(re.findall(r"```python\n# (my_\w+)\.py\n(.*?)```", PAGE, re.S))
 COMMANDS = re.findall(r"```bash\npython (.*?)\n```", PAGE, re.S)
 FEW = ("--trainer.max_steps=60", "--model.n_instances=5", "--data.validation_size=2000")
-BY_DEFAULT = ("my_metrics", "my_models")
+BY_DEFAULT = ("my_metrics",)
 
 
 def own(command: str) -> list[str]:

@@ -44,6 +44,7 @@ def test_the_basin_map_shows_each_points_outcome_where_it_started(
     assert (tmp_path / BASIN).read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_a_basin_run_has_its_map_and_its_points(tmp_path: Path) -> None:
     assert run_cli(tmp_path, "--model.start.size=3", config="configs/basin.yaml") == 0
     run = run_of(tmp_path, "basin")

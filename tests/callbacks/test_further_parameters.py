@@ -9,6 +9,7 @@ from tests.callbacks.charts import scalars
 from tests.running import read_trajectory, run_cli, run_of, state
 
 
+@pytest.mark.slow
 def test_a_decoder_is_recorded_and_charted_by_feature(tmp_path: Path) -> None:
     assert run_cli(tmp_path, "--model=src.variants.Untied", max_steps=60) == 0
     recorded, last = read_trajectory(run_of(tmp_path)), state(run_of(tmp_path))

@@ -61,6 +61,7 @@ def test_other_settings_than_the_runs_are_refused(trained: Path, capsys: pytest.
     assert capsys.readouterr().err == f"error: {refusal}\n"
 
 
+@pytest.mark.slow
 def test_without_tensorboard_the_certificates_still_join_the_run(trained: Path) -> None:
     (trained / LANDSCAPE).unlink(missing_ok=True)
     assert certify(trained / CHECKPOINT, "--model.n_instances=2", "--trainer.logger=false") == 0
@@ -146,7 +147,7 @@ def test_a_trained_hexagon_is_certified_to_be_a_minimum(tmp_path: Path) -> None:
     assert float(certificate["stationary_loss"]) < float(certificate["loss"])
 
 
-@pytest.mark.parametrize("law", ["CorrelatedPairs", slow("Hierarchical"), slow("Signed"), slow("OneAtATime")])
+@pytest.mark.parametrize("law", [slow("CorrelatedPairs"), slow("Hierarchical"), slow("Signed"), slow("OneAtATime")])
 def test_another_law_has_its_losses_validated_and_certified(law: str, tmp_path: Path) -> None:
     assert run_cli(tmp_path, f"--data.distribution={law}", max_steps=60) == 0
     run = run_of(tmp_path)

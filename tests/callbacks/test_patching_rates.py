@@ -27,6 +27,7 @@ def census_of(folder: Path, *outcomes: str) -> Path:
     return write_rows(folder / "census.csv", rows)
 
 
+@pytest.mark.slow
 def test_a_patching_run_has_its_tables_and_its_picture(tmp_path: Path) -> None:
     census = census_of(tmp_path, "pentagon", "hexagon", "pentagon", "pentagon")
     assert run_cli(tmp_path, f"--model.start.census={census}", config="configs/patching_rates.yaml") == 0

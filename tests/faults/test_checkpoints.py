@@ -136,6 +136,7 @@ def cell(tmp_path: Path) -> Cell:
     return cell
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n_damaged", "expected"), [slow(0, "last.ckpt"), (1, PREVIOUS), slow(2, None)])
 def test_a_cell_goes_on_from_the_last_checkpoint_that_can_be_read(
     n_damaged: int, expected: str | None, cell: Cell, tmp_path: Path

@@ -103,6 +103,7 @@ def test_pictures_that_did_not_fit_can_be_had_again(
     assert (run_of(tmp_path, version=1) / "formation.svg").is_file()
 
 
+@pytest.mark.slow
 def test_a_run_needs_no_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Which may be full, or on another file system than the run, so that what is moved from it is copied."""
 

@@ -16,7 +16,7 @@ from src.results.metrics import metric_row, metrics_of, summary_text
 from src.runs.folder import METRICS
 from src.runs.tables import read_rows
 from src.sweep import __main__ as sweep
-from tests.running import ROOT, read_census, run_cli, run_of
+from tests.running import ROOT, read_census, run_cli, run_of, slow
 from tests.sweep.sweeping import BASE
 
 
@@ -133,17 +133,17 @@ def charted(run: Path) -> set[str]:
             [f"{HERE}List"],
             "error: what List.measure returns is list; it must be a real tensor, [5] or [5, several], the",
         ),
-        ([f"{HERE}Complex"], "error: what Complex.measure returns is torch.complex64; it must be a real tensor"),
-        ([f"{HERE}Short"], "error: what Short.measure returns is [4, 6]; it must be a real tensor"),
-        ([f"{HERE}Empty"], "error: what Empty.measure returns is [5, 0]; it must be a real tensor"),
-        ([f"{HERE}Wrong"], "error: a callback is Wrong; it must be one that runs: test_metrics.py, line"),
+        slow([f"{HERE}Complex"], "error: what Complex.measure returns is torch.complex64; it must be a real tensor"),
+        slow([f"{HERE}Short"], "error: what Short.measure returns is [4, 6]; it must be a real tensor"),
+        slow([f"{HERE}Empty"], "error: what Empty.measure returns is [5, 0]; it must be a real tensor"),
+        slow([f"{HERE}Wrong"], "error: a callback is Wrong; it must be one that runs: test_metrics.py, line"),
         ([f"{HERE}One", f"{HERE}One"], "error: the name of a metric is one; it must be another than that of another"),
         (
             ["--trainer.callbacks+=callbacks.metric.Metric"],
             "error: trainer.callbacks is Metric; it must be a class that",
         ),
-        ([f"{HERE}One", "--trainer.callbacks.name=a/b"], "error: One.name is 'a/b'; it must be letters, digits"),
-        (
+        slow([f"{HERE}One", "--trainer.callbacks.name=a/b"], "error: One.name is 'a/b'; it must be letters, digits"),
+        slow(
             ["--trainer.callbacks+=callbacks.pair_angles.PairAngles", "--trainer.callbacks.pairs=[[0,9]]"],
             "error: PairAngles.pairs is [[0, 9]]; it must be pairs of features, numbered from 0 to 5.",
         ),

@@ -44,6 +44,7 @@ def old_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
+@pytest.mark.slow
 def test_an_older_run_is_certified_into_its_folder(old_run: Path) -> None:
     assert main(["test", f"--config={ROOT / CONFIG}", *SMALL, f"--ckpt_path={old_run / CHECKPOINT}"]) == 0
     assert len(read_rows(old_run / LANDSCAPE)) == 4

@@ -58,6 +58,7 @@ def test_grid_values_are_passed_on_as_they_are_written() -> None:
     assert grid == {"config": ["one.yaml"], **values}
 
 
+@pytest.mark.slow
 def test_a_list_is_a_value_like_any_other_however_long(tmp_path: Path) -> None:
     seeds = ",".join(map(str, range(200)))
     _, (cell,) = of_sweep.cells_of(

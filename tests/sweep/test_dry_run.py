@@ -50,6 +50,7 @@ def test_what_a_step_takes_is_told_from_two_trials(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_it_prints_cells_commands_and_sums_and_runs_nothing(
     clock: Clock, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -117,6 +117,7 @@ def test_told_to_stop_it_interrupts_the_cells_and_waits_for_them(number: int, ce
     assert [printed(cell) for cell in three] == ["runs\nsaved\n", "runs\nsaved\n", ""]
 
 
+@pytest.mark.slow
 def test_told_again_it_kills_them(cells: Callable[..., list[Cell]]) -> None:
     assert until_stopped(cells("deaf", "deaf"), 2, signal.SIGTERM, signal.SIGINT, signal.SIGINT) == ([], signal.SIGTERM)
 

@@ -31,6 +31,7 @@ def test_what_is_no_address_is_refused(address: str, tmp_path: Path) -> None:
     assert str(refused.value) == f"--address is {address}; {MUST}"
 
 
+@pytest.mark.slow
 def test_an_address_where_nothing_answers_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as unheard:
         unheard.bind(("127.0.0.1", 0))

@@ -45,6 +45,7 @@ def test_every_point_of_a_branch_is_stationary_with_the_loss_it_says(branches: l
                 assert branch.loss[k].isnan()
 
 
+@pytest.mark.slow
 def test_three_features_are_best_as_a_triangle(branches: list[Branch]) -> None:
     assert "triangle" in branches[0].name
     assert branches[0].verdicts == [MINIMUM] * len(GRID)
