@@ -18,8 +18,8 @@ class Metric(Recorder):
     """Charts what `measure` finds: of the followed instances, and as `<name>/all` its spread over a larger stack.
 
     After training it prints the mean with its 95 % interval, and the census gets a column `metric_<name>`, with several
-    numbers in a cell where an instance has several. A sweep puts them together in `metrics.csv` and `metrics.svg`. A
-    subclass defines `measure`.
+    numbers in a cell where an instance has several. A sweep puts them together in `metrics.csv` and
+    `metric_<name>.svg`. A subclass defines `measure`.
 
     Args:
         n_records, instances: see `Recorder`.
@@ -58,10 +58,12 @@ class Metric(Recorder):
         charts, values = charts_of(trainer), self.measured(model)
         for label, own in zip(self.labels(model), values[self.followed], strict=True):
             chart = f"{self.name}/{label}"
-            if len(own) > N_LINES:
-                charts.add_distribution(chart, own, step)
+            if len(own) > N_LINES or len(own) == model.n_features > 1:
+                charts.add_features(chart, own, step)
             else:
-                lines = {OVERALL: float(own)} if len(own) == 1 else {str(k): x for k, x in enumerate(own.tolist())}
+                lines = (
+                    {OVERALL: float(own)} if len(own) == 1 else {f"number_{k}": x for k, x in enumerate(own.tolist())}
+                )
                 charts.add_lines(chart, lines, step)
         if self.has_unfollowed(model):
             charts.add_lines(f"{self.name}/all", spread_lines(values.flatten()), step)

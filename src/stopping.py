@@ -77,4 +77,5 @@ def _handled(handler: Callable[[int, Any], None]) -> Iterator[None]:
         yield
     finally:
         for number, own in before.items():
-            signal.signal(number, own)
+            if signal.getsignal(number) is handler:  # and nobody has called `ignore`
+                signal.signal(number, own)

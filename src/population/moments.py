@@ -16,10 +16,8 @@ LOG_ALPHA = math.log(1e9)  # examples of the very distribution are refused less 
 MAX_FEATURES = 64  # that are looked at, the first ones: their pairs are many
 MAX_ENTRIES = 2**20  # that are looked at
 MAX_LISTED = 10  # features, up to which the sets of active ones are counted
-FEW_VALUES, MAX_VALUES = (
-    3,
-    1000,
-)  # of active entries: examples of a discrete law are there several times without being repeated
+MAX_VALUES = 1000  # active entries, of which more than
+FEW_VALUES = 3  # are different, unless the law is discrete: then an example may come again without being repeated
 
 
 def refuse_others(

@@ -36,7 +36,7 @@ from src.results.rates import counted
 from src.runs.folder import new_folder
 from src.runs.lock import claim
 from src.runs.tables import pyarrow
-from src.stopping import Stopped, stoppable
+from src.stopping import Stopped, ignore, stoppable
 from src.sweep.cells import Cell, cells_of, parse_grid
 from src.sweep.dry_run import dry_run
 from src.sweep.local import Engine, run_local
@@ -155,6 +155,9 @@ def main(args: list[str] | None = None, engine: Engine | None = None) -> int:
             if isinstance(error, Stopped):
                 print("Stopped. The same command skips what is finished and goes on with the rest.", file=sys.stderr)
             return status_after(error, "; free space or make the folder writable, and run the same command again.")
+        finally:
+            if args is None:  # a program, of which only its end is left
+                ignore()
 
 
 if __name__ == "__main__":

@@ -41,11 +41,11 @@ from src.distributions import Sparse
 
 
 class Held(Sparse):
-    n_draws = 0
+    n_steps = 0
 
     def draw(self, shape, generator):
-        self.n_draws += 1
-        if self.n_draws == 2:
+        self.n_steps += shape == ({batch_size},)
+        if self.n_steps == {first}:
             pathlib.Path("{mark}").touch()
             while not pathlib.Path("{go}").exists():
                 time.sleep(0.01)
@@ -56,7 +56,7 @@ class Held(Sparse):
 def start_held(folder: Path) -> tuple[subprocess.Popen[str], Path]:
     """A run whose first block was saved, and whose second does not end before there is this file."""
     mark, go = folder / "in the second block", folder / "go on"
-    (folder / "held_law.py").write_text(HELD_LAW.format(mark=mark, go=go))
+    (folder / "held_law.py").write_text(HELD_LAW.format(mark=mark, go=go, batch_size=1024, first=51))
     environment = {**os.environ, "PYTHONPATH": str(folder)}
     run = start(folder, LONG, OFTEN, "--data.distribution=held_law.Held", env=environment)
     wait_for(mark.exists, run)
