@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import mpmath  # type: ignore[import-untyped]
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -168,6 +169,9 @@ def test_results_are_within_a_few_units_of_the_exact_ones(library: ctypes.CDLL, 
 def test_zeros_infinities_and_nan_are_torchs(library: ctypes.CDLL, name: str, dtype: torch.dtype) -> None:
     x = specials(dtype)
     result, expected = computed(library, name, x), getattr(torch, name)(x)
+    if name == "log1p":  # torch 2.6 has infinity for that of the largest number
+        with np.errstate(all="ignore"):
+            expected = torch.from_numpy(np.log1p(x.numpy()))
     plain = expected.isfinite() & (expected != 0)
     torch.testing.assert_close(result[plain], expected[plain], rtol=4 * torch.finfo(dtype).eps, atol=0)
     assert_same(result[~plain], expected[~plain])
