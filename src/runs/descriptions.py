@@ -28,6 +28,7 @@ DESCRIPTIONS = {
     "Pictures/shares": "How many instances have which geometry at which step, with 95 % Wilson intervals.",
     "Pictures/basin": "What each initial value of one column led to.",
     "Pictures/patching": "What patched columns led to, arm by arm, with 95 % Wilson intervals.",
+    "pair_angles": "Angle between the columns of two features, in degrees, by training step; none where one is a stub.",
 }
 
 
