@@ -12,45 +12,15 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from src import variants
 from src.data import SparseFeatures
-from src.distributions import (
-    AnticorrelatedGroups,
-    AnticorrelatedPairs,
-    Binary,
-    Blocks,
-    CorrelatedGroups,
-    CorrelatedPairs,
-    Distribution,
-    ExactlyK,
-    Hierarchical,
-    Independent,
-    OneAtATime,
-    PowerLaw,
-    Product,
-    Signed,
-    Sparse,
-)
+from src.distributions import Blocks, CorrelatedPairs, Distribution
 from src.gate.nulls import class_at
 from src.model import ReLUOutputModel, ToyModel
 from src.runs.folder import CENSUS, CHECKPOINT, LANDSCAPE, POLYGONS, TRAJECTORY
 from src.runs.tables import read_rows
+from tests.distributions.laws import LAWS
 from tests.running import QUIET, ROOT
 
-N = 4
-LAWS: dict[type[Distribution], dict[str, Any]] = {
-    Sparse: {"n_features": N},
-    Signed: {"n_features": N, "feature_probability": 0.1},
-    Binary: {"n_features": N, "feature_probability": 0.1},
-    CorrelatedPairs: {"n_features": N},
-    CorrelatedGroups: {"n_features": N, "group_size": N},
-    AnticorrelatedPairs: {"n_features": N},
-    AnticorrelatedGroups: {"n_features": N, "group_size": N},
-    Hierarchical: {"n_features": N},
-    ExactlyK: {"n_features": N, "k": 2},
-    OneAtATime: {"n_features": N},
-    Independent: {"probabilities": [0.1, 0.05, 0.1, 0.2]},
-    PowerLaw: {"n_features": N},
-    Product: {"laws": [CorrelatedPairs(2), OneAtATime(2)]},
-}
+OF_EACH_CLASS = {type(law): law for law in LAWS.values()}
 MODELS: list[type[ToyModel]] = [ReLUOutputModel] + [
     kind for _, kind in inspect.getmembers(variants, inspect.isclass) if kind.__module__ == variants.__name__
 ]
@@ -59,7 +29,7 @@ CELLS = [
     pytest.param(law, model, id=f"{law.__name__}-{model.__name__}")
     if (law, model) in BY_DEFAULT
     else pytest.param(law, model, id=f"{law.__name__}-{model.__name__}", marks=pytest.mark.slow)
-    for law in LAWS
+    for law in OF_EACH_CLASS
     for model in MODELS
 ]
 
@@ -68,12 +38,12 @@ def test_the_grid_has_every_law() -> None:
     import src.distributions as package  # noqa: PLC0415
 
     laws = {kind for _, kind in inspect.getmembers(package, inspect.isclass) if issubclass(kind, Distribution)}
-    assert {law for law in laws if not inspect.isabstract(law)} - {Distribution, Blocks} == set(LAWS)
+    assert {law for law in laws if not inspect.isabstract(law)} - {Distribution, Blocks} == set(OF_EACH_CLASS)
 
 
 def trained(kind: type[ToyModel], law: Distribution, folder: Path | None, steps: int, ckpt: Path | None = None) -> Any:
     """A fit with all callbacks of `configs/defaults.yaml`, or without a folder with none."""
-    model = kind(n_features=N, n_instances=2)
+    model = kind(n_features=law.n_features, n_instances=2)
     data = SparseFeatures(distribution=law, batch_size=32, block_size=2)
     options: dict[str, Any] = {**QUIET, "num_sanity_val_steps": 0}
     if folder is not None:
@@ -97,7 +67,7 @@ def test_a_law_and_a_variant_go_together(
     law_type: type[Distribution], kind: type[ToyModel], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("src.objective.autograd.TOLERANCE", 1e-2)  # how exact a quadrature is, other tests know
-    law = law_type(**LAWS[law_type])
+    law = OF_EACH_CLASS[law_type]
     whole, _, _ = trained(kind, law, None, 6)
     with monkeypatch.context() as patched:  # pictures of what is only half done would take half of the time
         patched.setattr("callbacks.pictures.write_figure", lambda path, figure: b"")

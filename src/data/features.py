@@ -116,5 +116,5 @@ class Features(LightningDataModule):
             return enumerated
         require_memory("data.validation_size", self.validation_size, 4 * self.n_features)
         generator, size = generator_for(self.seed, VALIDATION), self.validation_size // N_VALIDATION_CHUNKS
-        draws = (law.draw((size,), generator) for _ in range(N_VALIDATION_CHUNKS))
+        draws = (self.drawn_of(law, size, generator) for _ in range(N_VALIDATION_CHUNKS))
         return Sample([collapse_empty_rows(x, 1 / N_VALIDATION_CHUNKS) for x in draws])

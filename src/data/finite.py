@@ -69,14 +69,11 @@ class FiniteFeatures(Features):
         x = law.draw_sparse(n_rows, generator)
         return scaled_to_unit_length(x) if self.unit_length else x
 
-    def _draw(self, n_rows: int, generator: torch.Generator) -> Tensor:
-        return self.drawn_of(self.distribution, n_rows, generator)
-
     @cached_property
     def examples(self) -> Tensor:
         """The training set, sparse COO [example, feature]; where it has no end, a part of the held-out sample."""
         if self.n_examples is not None:
-            return self._draw(self.n_examples, generator_for(self.seed, EXAMPLES))
+            return self.drawn_of(self.distribution, self.n_examples, generator_for(self.seed, EXAMPLES))
         return self._held_out.chunks[0].x
 
     def train_dataloader(self) -> SparseExamples:
@@ -84,7 +81,7 @@ class FiniteFeatures(Features):
         if self.n_examples is None:
             generator = generator_for(self.seed, TRAINING)
             which = f"{of_law}, batch_size {self.batch_size}, {of_length}"
-            fresh = lambda: self._draw(self.batch_size, generator)  # noqa: E731
+            fresh = lambda: self.drawn_of(self.distribution, self.batch_size, generator)  # noqa: E731
             return SparseExamples(fresh, generator, which, self.block_size, self.max_steps)
         which = f"{of_law}, n_examples {self.n_examples}, seed {self.seed}, {of_length}"
         return SparseExamples(lambda: self.examples, None, which, self.block_size, self.max_steps)
@@ -99,4 +96,6 @@ class FiniteFeatures(Features):
     def _held_out(self) -> Sample:
         generator, size = generator_for(self.seed, VALIDATION), self.validation_size // N_VALIDATION_CHUNKS
         weights = torch.full((size,), 1 / self.validation_size)
-        return Sample([Chunk(self._draw(size, generator), weights) for _ in range(N_VALIDATION_CHUNKS)])
+        return Sample(
+            [Chunk(self.drawn_of(self.distribution, size, generator), weights) for _ in range(N_VALIDATION_CHUNKS)]
+        )

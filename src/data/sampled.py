@@ -11,7 +11,7 @@ from torch import Tensor
 from src.data.streams import Stream
 from src.distributions.examples import Chunk, Sample, collapse_empty_rows
 from src.distributions.per_instance import PerInstance
-from src.distributions.seeds import VALIDATION, generator_for
+from src.distributions.seeds import VALIDATION, generator_for, kept
 from src.errors import ConfigError, require
 from src.training.block import Block, Repeated, batches_of
 
@@ -34,19 +34,14 @@ def sample_of(loader: Iterable[Block], n_features: int, n_draws: int, n_chunks: 
     require(not isinstance(loader, Iterator), "what train_dataloader returns", type(loader).__name__, allowed)
     own: Any = getattr(loader, "generators", None) or [getattr(loader, "generator", None)]
     generators = [generator for generator in own if generator is not None]
-    before = [generator.get_state() for generator in generators]
     if isinstance(loader, Stream):
         stream = copy.copy(loader)
         stream.step, stream.max_steps = 0, -1
         loader = stream
-    try:
+    with kept(generators):
         for k, generator in enumerate(generators):
             generator.set_state(generator_for(seed, VALIDATION, k).get_state())
-        with torch.random.fork_rng(devices=[]):
-            return _sample(loader, n_features, n_draws, n_chunks)
-    finally:
-        for generator, state in zip(generators, before, strict=True):
-            generator.set_state(state)
+        return _sample(loader, n_features, n_draws, n_chunks)
 
 
 def _sample(loader: Iterable[Block], n_features: int, n_draws: int, n_chunks: int) -> Sample | PerInstance:

@@ -1,6 +1,8 @@
 """Random generators: one for each purpose, unrelated to that of another seed or purpose."""
 
 import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 
@@ -17,3 +19,15 @@ def generator_for(seed: int, purpose: int, instance_seed: int = 0) -> torch.Gene
     """
     digest = hashlib.sha256(repr((seed, purpose)).encode()).digest()
     return torch.Generator().manual_seed((int.from_bytes(digest[:4], "little") + instance_seed) % N_SEEDS)
+
+
+@contextmanager
+def kept(generators: Sequence[torch.Generator]) -> Iterator[None]:
+    """After this block these generators, and torch's own on the CPU, are as they were before it."""
+    before = [generator.get_state() for generator in generators]
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        for generator, state in zip(generators, before, strict=True):
+            generator.set_state(state)

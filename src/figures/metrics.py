@@ -7,10 +7,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from src.figures.elements import FAINT, INK, styled
+from src.figures.rates import N_CELLS
 from src.results.metrics import metric_row
 
 N_BINS = 90
-N_CELLS = 60  # that one picture shows
 FILL, MEAN = "#0072b2", "#d55e00"
 HEIGHT = 0.85  # of the highest bar, where a cell's row is 1
 

@@ -8,14 +8,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from src.distributions.examples import Chunk, Sample
-from src.distributions.supports import Enumerated
+from src.distributions.supports import MAX_FEATURES, Enumerated
 from src.errors import ConfigError
 from src.population.quadrature import summary
 
 LOG_ALPHA = math.log(1e9)  # examples of the very distribution are refused less than once in so many times
-MAX_FEATURES = 64  # that are looked at, the first ones: their pairs are many
+FIRST = 64  # features that are looked at: the pairs of more are many
 MAX_ENTRIES = 2**20  # that are looked at
-MAX_LISTED = 10  # features, up to which the sets of active ones are counted
 MAX_VALUES = 1000  # active entries, of which more than
 FEW_VALUES = 3  # are different, unless the law is discrete: then an example may come again without being repeated
 
@@ -38,7 +37,7 @@ def refuse_others(
     Looked at are, for each feature, how often it is active, its mean and mean square; for each two, how often both are,
     and the means of their product and of its square; and up to ten features how often each set of them is active.
     """
-    n_features = min(examples[0].shape[1], MAX_FEATURES)
+    n_features = min(examples[0].shape[1], FIRST)
     chunk = summary(population)
     expected, variance, powers = _moments(Chunk(_dense(chunk.x, n_features), chunk.weights))
     of_sample = float(chunk.weights[chunk.weights > 0].min()) if isinstance(population, Sample) else 0.0
@@ -81,7 +80,7 @@ def _names(n_features: int) -> list[str]:
         "the mean square of the product of features {} and {}",
     )
     pairs = torch.triu_indices(n_features, n_features, offset=1).mT.tolist()
-    sets = range(2**n_features if n_features <= MAX_LISTED else 0)
+    sets = range(2**n_features if n_features <= MAX_FEATURES else 0)
     members = [[i for i in range(n_features) if k >> i & 1] for k in sets]
     return [
         *(text.format(i) for text in alone for i in range(n_features)),
@@ -102,7 +101,7 @@ def _moments(chunk: Chunk) -> tuple[Tensor, Tensor, Tensor]:
     )
     means = [weights @ is_active, weights @ x, weights @ square, together, product, of_squares]
     squares = [weights @ is_active, weights @ square, weights @ fourth, together, of_squares, of_fourths]
-    if n <= MAX_LISTED:
+    if n <= MAX_FEATURES:
         which = (is_active.long() * 2 ** torch.arange(n)).sum(dim=1)
         shares = torch.zeros(2**n, dtype=torch.float64).index_add_(0, which, weights)
         means, squares = [*means, shares], [*squares, shares]

@@ -1,5 +1,6 @@
 """Numbers that were measured of every instance: their means with intervals, cell by cell."""
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -14,13 +15,17 @@ QUANTILES = {"lowest_5_percent": 0.05, "median": 0.5, "highest_5_percent": 0.95}
 
 
 def metrics_of(census: Iterable[Mapping[str, Any]]) -> dict[str, list[list[float]]]:
-    """For each metric of a census, by name, the numbers of each instance. The census is read once."""
-    found: dict[str, list[list[float]]] = {}
-    for row in census:
-        for column, text in row.items():
-            if column.startswith(METRIC):
-                found.setdefault(column.removeprefix(METRIC), []).append([float(value) for value in text.split()])
-    return found
+    """For each metric of a census, by name, the numbers of each instance: these are held in memory.
+
+    The census is read once; of one without metrics only the first row.
+    """
+    rows = iter(census)
+    first = next(rows, {})
+    found: dict[str, list[list[float]]] = {column: [] for column in first if column.startswith(METRIC)}
+    for row in itertools.chain([first], rows) if found else ():
+        for column, numbers in found.items():
+            numbers.append([float(value) for value in row[column].split()])
+    return {column.removeprefix(METRIC): numbers for column, numbers in found.items()}
 
 
 def metric_row(instances: Sequence[Sequence[float]]) -> dict[str, float | int]:

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from src.distributions.per_instance import PerInstance, Population
+from src.distributions.seeds import kept
 from src.errors import require
 from src.population.moments import refuse_others
 from src.training.block import Block, Repeated, batches_of
@@ -45,12 +46,8 @@ def _all_of(loader: Any) -> list[Any]:
     """The batches of a `DataLoader` with few of them, without disturbing the order of the next ones; or none."""
     if not isinstance(loader, DataLoader) or isinstance(loader.dataset, IterableDataset) or len(loader) > MAX_BATCHES:
         return []
-    before = None if loader.generator is None else loader.generator.get_state()
-    with torch.random.fork_rng(devices=[]):
-        batches = list(loader)
-    if before is not None:
-        loader.generator.set_state(before)
-    return batches
+    with kept([] if loader.generator is None else [loader.generator]):
+        return list(loader)
 
 
 def _unweighted(blocks: list[Any], n_features: int) -> Iterator[Tensor]:

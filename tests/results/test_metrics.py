@@ -59,10 +59,14 @@ def test_angles_of_pairs_in_degrees_and_none_with_a_stub() -> None:
 class Norms(Metric):
     """Of W's columns, or what else is asked for."""
 
-    what = "norms"
+    def __init__(self, what: str = "norms", name: str | None = None) -> None:
+        super().__init__(name=name or what)
+        self.what = what
 
     def measure(self, model: ToyModel) -> Any:
         norms = model.W.norm(dim=1)
+        if self.what == "wrong":
+            raise ZeroDivisionError
         other: dict[str, Any] = {
             "norms": norms,
             "one": norms[:, 0],
@@ -70,43 +74,18 @@ class Norms(Metric):
             "complex": norms * 1j,
             "short": norms[1:],
             "empty": norms[:, :0],
-            "wrong": lambda: 1 / 0,
         }
-        found = other[self.what]
-        return found() if callable(found) else found
+        return other[self.what]
 
 
-class One(Norms):
-    what = "one"
-
-
-class List(Norms):
-    what = "list"
-
-
-class Complex(Norms):
-    what = "complex"
-
-
-class Short(Norms):
-    what = "short"
-
-
-class Empty(Norms):
-    what = "empty"
-
-
-class Wrong(Norms):
-    what = "wrong"
-
-
-HERE = "--trainer.callbacks+=tests.results.test_metrics."
+def norms(what: str) -> list[str]:
+    return ["--trainer.callbacks+=tests.results.test_metrics.Norms", f"--trainer.callbacks.what={what}"]
 
 
 def test_a_metric_is_in_the_census_the_charts_and_the_terminal(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_cli(tmp_path, "--model.n_instances=5", f"{HERE}One", f"{HERE}Norms") == 0
+    assert run_cli(tmp_path, "--model.n_instances=5", *norms("one"), *norms("norms")) == 0
     run = run_of(tmp_path)
     found = metrics_of(read_census(run))
     W: Tensor = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["state_dict"]["W"].norm(dim=1)
@@ -130,19 +109,19 @@ def charted(run: Path) -> set[str]:
     ("arguments", "message"),
     [
         (
-            [f"{HERE}List"],
-            "error: what List.measure returns is list; it must be a real tensor, [5] or [5, several], the",
+            norms("list"),
+            "error: what Norms.measure returns is list; it must be a real tensor, [5] or [5, several], the",
         ),
-        slow([f"{HERE}Complex"], "error: what Complex.measure returns is torch.complex64; it must be a real tensor"),
-        slow([f"{HERE}Short"], "error: what Short.measure returns is [4, 6]; it must be a real tensor"),
-        slow([f"{HERE}Empty"], "error: what Empty.measure returns is [5, 0]; it must be a real tensor"),
-        slow([f"{HERE}Wrong"], "error: a callback is Wrong; it must be one that runs: test_metrics.py, line"),
-        ([f"{HERE}One", f"{HERE}One"], "error: the name of a metric is one; it must be another than that of another"),
+        slow(norms("complex"), "error: what Norms.measure returns is torch.complex64; it must be a real tensor"),
+        slow(norms("short"), "error: what Norms.measure returns is [4, 6]; it must be a real tensor"),
+        slow(norms("empty"), "error: what Norms.measure returns is [5, 0]; it must be a real tensor"),
+        slow(norms("wrong"), "error: a callback is Norms; it must be one that runs: test_metrics.py, line"),
+        ([*norms("one"), *norms("one")], "error: the name of a metric is one; it must be another than that of another"),
         (
             ["--trainer.callbacks+=callbacks.metric.Metric"],
             "error: trainer.callbacks is Metric; it must be a class that",
         ),
-        slow([f"{HERE}One", "--trainer.callbacks.name=a/b"], "error: One.name is 'a/b'; it must be letters, digits"),
+        slow([*norms("one"), "--trainer.callbacks.name=a/b"], "error: Norms.name is 'a/b'; it must be letters, digits"),
         slow(
             ["--trainer.callbacks+=callbacks.pair_angles.PairAngles", "--trainer.callbacks.pairs=[[0,9]]"],
             "error: PairAngles.pairs is [[0, 9]]; it must be pairs of features, numbered from 0 to 5.",
