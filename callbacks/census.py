@@ -29,9 +29,9 @@ class Census(Callback):
     Columns of `census.csv`:
 
         instance, seed, name      who it is, and what the model says of it (`instance_columns`)
-        geometry                  the polygon's name, or `irregular`
+        geometry                  the name of the polygon or, outside the plane, of the solid, or `irregular`
         n_learned, n_overlap      columns that are learned, and that lie on a longer one
-        residual                  distance from the regular polygon, as a share of the learned columns' norm
+        residual                  distance from the nearest such shape, as a share of the learned columns' norm
         frobenius_norm            of the whole of W
         loss, loss_error          population loss, mean over features, with an estimate of its error, and
         loss_method               how it was found: closed form, quadrature, or a sample, with its standard error
@@ -39,6 +39,8 @@ class Census(Callback):
         unlearned                 the features that are not learned, with
         unlearned_norm            their columns' norms, and
         unlearned_angle           their angles from the nearest learned column in degrees, in the same order
+        dimensionality            of every feature: how much of the hidden space it has to itself
+        gram_eigenvalues          of an `irregular` one: the eigenvalues of W^T W that are not 0, in descending order
         geometry_count, _share, _share_low, _share_high
                                   how many of the census ended in this geometry, their share, and its interval
         training_loss             only with a finite training set: the loss on it, mean over features, and

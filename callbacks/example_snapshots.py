@@ -19,9 +19,9 @@ class ExampleSnapshots(PolygonSnapshots):
 
     file = EXAMPLES
 
-    def draw(self, trainer: Trainer, model: ToyModel, names: list[str], step: int) -> Figure:
+    def draw(self, trainer: Trainer, model: ToyModel, names: list[str], step: int, turn: float | None = None) -> Figure:
         data = trainer.datamodule  # type: ignore[attr-defined]
         kind = type(data).__name__
         require(isinstance(data, FiniteFeatures), "data", kind, "src.data.FiniteFeatures, for pictures of its examples")
         h = model.objective.hidden_vectors(data.examples.to(model.W))[self.followed]
-        return polygon_figure(h, names, step, of_examples=True)
+        return polygon_figure(h, names, step, of_examples=True, turn=turn)

@@ -1,4 +1,4 @@
-"""What a stack ended in, to look at: one polygon of each geometry, and many small ones."""
+"""What a stack ended in, to look at: one instance of each geometry, and many small ones."""
 
 from lightning import Callback, LightningModule, Trainer
 
@@ -13,20 +13,19 @@ from src.runs.folder import EXEMPLARS, GALLERY
 class Gallery(Callback):
     """Images `exemplars` and `gallery`, after training; also in the run folder.
 
-    The exemplar of a geometry is the instance whose Frobenius norm is the median of its kind. Polygons are drawn in the
-    plane: a model of other than two hidden dimensions gets no pictures.
+    The exemplar of a geometry is the instance whose Frobenius norm is the median of its kind. The gallery shows
+    polygons and, with three hidden dimensions, solids; with one, or with more than three, there are exemplars alone.
     """
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, ToyModel)
-        if pl_module.n_hidden != 2:
-            return
         W = pl_module.columns.detach().cpu()
         names = pl_module.polygons().names
         exemplars = {name: typical_member(W.flatten(1).norm(dim=1).tolist(), names, name) for name in rates(names)}
         titles = [f"{picture_name(pl_module, i)}, one of {names.count(name)}" for name, i in exemplars.items()]
         add_figure(trainer, EXEMPLARS, polygon_figure(W[list(exemplars.values())], titles, trainer.global_step))
-        add_figure(trainer, GALLERY, gallery_figure(W, names))
+        if pl_module.n_hidden in (2, 3):
+            add_figure(trainer, GALLERY, gallery_figure(W, names))
 
 
 def typical_member(values: list[float], names: list[str], name: str) -> int:

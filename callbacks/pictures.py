@@ -13,15 +13,19 @@ from src.runs.charts import charts_of
 from src.runs.folder import run_folder
 
 
-def add_figure(trainer: Trainer, file: str, figure: Figure, sharper: int = SHARPER) -> None:
+def add_figure(
+    trainer: Trainer, file: str, figure: Figure, sharper: int = SHARPER, in_charts: Figure | None = None
+) -> None:
     """Write a figure to this file of the run folder, as SVG and as PNG whatever its suffix, and to the charts.
 
     Args:
         sharper: pixels of the picture in the charts, for each of the figure's own, in both directions.
+        in_charts: another figure that the charts get in its place.
     """
     path = run_folder(trainer) / file
     content = write_figure(path, figure)
-    content = content if sharper == SHARPER else png(figure, sharper)
+    if in_charts is not None or sharper != SHARPER:
+        content = png(in_charts or figure, sharper)
     charts_of(trainer).add_png(path.stem, content, trainer.global_step)
     charts_of(trainer).files.append(path.with_suffix(".svg").name)
 

@@ -41,8 +41,7 @@ class Sparsities(Callback):
         counts = [f", best of {len(instances)}" if len(instances) > 1 else "" for instances in each.values()]
         titles = [f"p = {p:.3g}{count}" for p, count in zip(each, counts, strict=True)]
         columns = pl_module.columns.detach().cpu()
-        if pl_module.n_hidden == 2:
-            add_figure(trainer, SPARSITIES, polygon_figure(columns[best], titles, trainer.global_step, n_columns=5))
+        add_figure(trainer, SPARSITIES, polygon_figure(columns[best], titles, trainer.global_step, n_columns=5))
         if len(own) == len(probabilities):
             return
         outcomes: dict[str, dict[str, Rate]] = {

@@ -8,7 +8,9 @@ from src.errors import ConfigError
 
 CGROUP = Path("/sys/fs/cgroup")  # version 2: what a container may use
 SHARE = 0.9  # of what is free that a run may take
+BYTES = 4  # of a number in single precision
 STATE_COPIES = 6  # of the parameters: themselves, gradients, two moments of Adam, and temporaries of a step
+HIDDEN_VECTORS = 2 * 1024  # of examples that are looked at together, and what flows back
 BYTES_OF_A_ROW = 6 * 1024  # Python's for one instance: its name, seed and row of the census
 
 

@@ -5,9 +5,9 @@
     x' = ReLU(z)                 the reconstruction
     L = mean of (x - x')^2       over examples and features
 
-(Elhage et al. 2022, "Toy Models of Superposition".) `ToyModel` leaves the ReLU open, `ReLUOutputModel` is this one. A
-variant (`src/variants.py`) overrides what differs, most often a pointwise hook: `activate(z)`, `target(x)`,
-`error(x, x')`. `src/training` trains, `src/objective` computes. Axes and symbols are those of `src/__init__.py`.
+(Elhage et al. 2022, "Toy Models of Superposition".) `ToyModel` leaves the ReLU open, `ReLUOutputModel` is this one; a
+variant (`src/variants.py`) overrides what differs, most often a pointwise hook: `activate(z)`, `target(x)` or
+`error(x, x')`. `src/training` trains, `src/objective` computes; axes and symbols are those of `src/__init__.py`.
 """
 
 import torch
@@ -16,14 +16,12 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 
 from src.errors import require
-from src.memory import STATE_COPIES, require_memory
+from src.memory import BYTES, HIDDEN_VECTORS, STATE_COPIES, require_memory
 from src.objective import Autograd, Pointwise, ReLUOutput
 from src.starts.start import Start, seeds_of
 from src.training.divergence import OnDivergence
 from src.training.optimizers import adamw
 from src.training.stack import Stack
-
-BYTES, HIDDEN_VECTORS = 4, 2 * 1024  # of a number; of examples that are looked at together, and what flows back
 
 
 class ToyModel(Stack):
@@ -39,6 +37,7 @@ class ToyModel(Stack):
         start: what is done to the W that the seeds give; None leaves them as they are.
         optimizer: makes any torch optimizer that treats every entry of a parameter on its own.
         lr_scheduler: makes a torch scheduler, stepped once per optimizer step.
+        certify: how many instances `test` certifies; None is all, or 16 of a model for which each takes long.
         on_divergence: `stop` ends the run when an instance diverges, `freeze` goes on with the others.
 
     Raises:
@@ -59,6 +58,7 @@ class ToyModel(Stack):
         optimizer: OptimizerCallable = adamw,
         lr_scheduler: LRSchedulerCallable | None = None,
         on_divergence: OnDivergence = "stop",
+        certify: int | None = None,
     ) -> None:
         require(bool(n_features) and n_features >= 1, "model.n_features", n_features, "at least 1")
         require(n_hidden >= 1, "model.n_hidden", n_hidden, "at least 1")
@@ -67,7 +67,7 @@ class ToyModel(Stack):
         start = Start() if start is None else start
         chosen = seeds_of(start, n_instances, first_seed, seeds, BYTES * n_features * (n_hidden + 1))
         super().__init__(chosen, start, optimizer, lr_scheduler, on_divergence)
-        self.n_features, self.n_hidden = n_features, n_hidden
+        self.n_features, self.n_hidden, self.n_certified = n_features, n_hidden, certify
         self.init_std = init_std if init_std is not None else (2 / (n_hidden + n_features)) ** 0.5
         self.W = torch.nn.Parameter(start.initial_W(self))
         self.b = torch.nn.Parameter(torch.zeros(self.n_instances, n_features))

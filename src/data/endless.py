@@ -11,9 +11,8 @@ from src.distributions.per_instance import PerInstance, Population
 from src.distributions.seeds import INSTANCE, TRAINING, generator_for
 from src.distributions.sparse import Sparse
 from src.errors import ConfigError, require
-from src.memory import require_memory
+from src.memory import BYTES, require_memory
 
-BYTES = 4  # of a number
 DRAW_COPIES = 2  # of a block while it is drawn: its instances one by one, and their stack
 
 

@@ -18,6 +18,7 @@ from src.errors import require
 ROWS_AT_ONCE = 1024  # sparse examples that are drawn together, fewer if that were more than
 ENTRIES_AT_ONCE = 2**20  # active entries
 SURPLUS = 6  # standard deviations by which the number of active entries drawn at once exceeds its mean
+MAX_SPARSE_FEATURES, SPARSE = 12, 0.1  # sets of so many features are enumerated too, where p is no more than this
 
 
 class Sparse(Distribution):
@@ -72,7 +73,8 @@ class Sparse(Distribution):
 
     @property
     def supports(self) -> Enumerated | None:
-        is_small = self.n_features <= MAX_FEATURES
+        most = MAX_SPARSE_FEATURES if self.feature_probability <= SPARSE else MAX_FEATURES
+        is_small = self.n_features <= most
         return SupportSizes.independent(self.n_features, self.feature_probability) if is_small else None
 
 

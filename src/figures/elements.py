@@ -10,6 +10,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.image import BboxImage
 from matplotlib.patches import Polygon as PathPolygon
 from PIL import Image
 
@@ -40,14 +41,19 @@ def legend_patch(color: str, label: str) -> PathPolygon:
 
 @styled
 def png(figure: Figure, sharper: int = SHARPER) -> bytes:
-    """The figure as a PNG file's content, transparent, with so many pixels for each of its own in both directions."""
+    """The figure as a PNG file's content, transparent, with so many pixels for each of its own in both directions.
+
+    Of 256 colours, and of all where the figure itself has a map of values as colours.
+    """
     usual, figure.dpi = figure.dpi, sharper * figure.dpi
     canvas = FigureCanvasAgg(figure)
     canvas.draw()  # type: ignore[no-untyped-call]
     image = Image.fromarray(np.asarray(canvas.buffer_rgba()))  # type: ignore[no-untyped-call]
     figure.dpi = usual
     buffer = io.BytesIO()
-    image.quantize(N_COLORS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(buffer, "png")
+    if not any(isinstance(artist, BboxImage) for artist in figure.artists):
+        image = image.quantize(N_COLORS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    image.save(buffer, "png")
     return buffer.getvalue()
 
 

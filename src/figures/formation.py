@@ -7,9 +7,9 @@ from html import escape
 from jaxtyping import Float
 from torch import Tensor
 
+from src.figures.columns import LABEL_DISTANCE, MARGIN, N_NUMBERED, USUAL_LENGTH, drawable, stub_sides
 from src.figures.elements import INK
 from src.figures.palette import feature_color
-from src.figures.polygons import FARTHEST, LABEL_DISTANCE, MARGIN, N_NUMBERED, USUAL_LENGTH, stub_sides
 from src.geometry.polygons import find_polygons, longest
 
 PANEL, TITLE, AXIS = 220, 46, 34  # pixels: a panel's side, the room above and below
@@ -23,7 +23,7 @@ def formation_svg(W: Float[Tensor, "record instance 2 feature"], steps: Sequence
     The records follow each other evenly: where they are dense, early, the animation is slow. The corners that are
     joined are the columns that end as learned, in the order in which they end.
     """
-    W = W.detach().float().cpu().nan_to_num(0).clamp(-FARTHEST, FARTHEST)
+    W = drawable(W)
     polygons = find_polygons(W[-1])
     scale = PANEL / 2 / (MARGIN * max(USUAL_LENGTH, float(W.norm(dim=2).max())))
     width, height = PANEL * len(names), TITLE + PANEL + AXIS

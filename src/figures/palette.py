@@ -1,8 +1,9 @@
 """The colours, dashes and markers of geometries and of features, the same in every picture, terminal and chart.
 
 Geometries have colours that colour-blind readers can tell apart (after Okabe and Ito), and markers with their number of
-corners. Features have the colours that TensorBoard gives their curves, of which some cannot be told apart: in pictures
-each has its number beside it, in curves a dash too.
+corners. A picture is of one number of hidden dimensions, so that solids may have the colours of polygons; those that
+are found side by side differ. Features have the colours that TensorBoard gives their curves, of which some cannot be
+told apart: in pictures each has its number beside it, in curves a dash too.
 """
 
 from collections.abc import Sequence
@@ -37,7 +38,34 @@ GEOMETRY_MARKERS = {
     "octagon": "8",
     "diverged": "x",
 }
-OTHER_COLOR, OTHER_MARKER = "#5f6368", "o"  # nine corners and more
+SOLIDS = {  # outside the plane: colour and marker
+    "single": ("#f0e442", "."),
+    "antipodal pair": ("#0072b2", "D"),
+    "orthogonal pair": ("#a58b6f", "+"),
+    "3 orthogonal": ("#f0e442", "3"),
+    "digon x single": ("#8c6bb1", "1"),
+    "digon x single x single": ("#e69f00", "2"),
+    "digon x digon x single": ("#56b4e9", "4"),
+    "tetrahedron": ("#0072b2", "^"),
+    "triangular bipyramid": ("#d55e00", "d"),
+    "octahedron": ("#009e73", "D"),
+    "triangular prism": ("#f0e442", "v"),
+    "capped octahedron": ("#56b4e9", "<"),
+    "pentagonal bipyramid": ("#0072b2", "p"),
+    "square antiprism": ("#e69f00", "s"),
+    "cube": ("#d55e00", "H"),
+    "tricapped triangular prism": ("#cc79a7", ">"),
+    "capped square antiprism": ("#0072b2", "P"),
+    "sphenocorona": ("#d55e00", "*"),
+    "tetracapped triangular prism": ("#f0e442", "8"),
+    "gyroelongated square bipyramid": ("#a58b6f", "d"),
+    "edge-contracted icosahedron": ("#56b4e9", "h"),
+    "gyroelongated pentagonal pyramid": ("#e69f00", "p"),
+    "icosahedron": ("#009e73", "o"),
+}
+OTHER_COLOR, OTHER_MARKER = "#5f6368", "o"  # nine corners and more, and what has no place above
+_COLORS = GEOMETRY_COLORS | {name: color for name, (color, _) in SOLIDS.items()}
+_MARKERS = GEOMETRY_MARKERS | {name: marker for name, (_, marker) in SOLIDS.items()}
 
 
 def feature_color(feature: int) -> str:
@@ -49,15 +77,15 @@ def feature_dash(feature: int) -> Any:
 
 
 def geometry_color(geometry: str) -> str:
-    return GEOMETRY_COLORS.get(geometry, OTHER_COLOR)
+    return _COLORS.get(geometry, OTHER_COLOR)
 
 
 def geometry_marker(geometry: str) -> str:
-    return GEOMETRY_MARKERS.get(geometry, OTHER_MARKER)
+    return _MARKERS.get(geometry, OTHER_MARKER)
 
 
 def geometry_dash(geometry: str) -> Any:
-    return DASHES[list(GEOMETRY_COLORS).index(geometry) % len(DASHES)] if geometry in GEOMETRY_COLORS else "-"
+    return DASHES[list(_COLORS).index(geometry) % len(DASHES)] if geometry in _COLORS else "-"
 
 
 def tint(color: str) -> str:

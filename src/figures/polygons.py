@@ -2,46 +2,54 @@
 
 import math
 import textwrap
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.collections import CircleCollection, LineCollection, PathCollection
+from matplotlib.collections import CircleCollection, LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 from matplotlib.patches import Polygon as PathPolygon
-from matplotlib.path import Path
-from matplotlib.textpath import TextPath
-from matplotlib.transforms import Affine2D, Transform
+from matplotlib.transforms import Transform
 from torch import Tensor
 
+from src.figures.columns import (
+    LABEL_DISTANCE,
+    LABEL_INCHES,
+    MARGIN,
+    MAX_SPOKES,
+    N_NUMBERED,
+    USUAL_LENGTH,
+    draw_numbers,
+    drawable,
+    stub_sides,
+    widths_of,
+)
 from src.figures.elements import FAINT, INK, styled
+from src.figures.gram import MOST, draw_gram, gram_limit
+from src.figures.number_line import draw_number_line
 from src.figures.palette import feature_color
+from src.figures.solids import draw_solid, learned_of, tips_on_page
+from src.figures.views import clearest_view, turned
 from src.geometry.polygons import Polygons, find_polygons, longest
 from src.results.rates import counted
 
 PANEL_INCHES = 3.2  # a panel's width, and the height of its polygon
 PANEL_HEIGHT = 4.0  # with title and caption
 CHARACTERS = 30  # of a title's line
-N_NUMBERED = 12  # columns are numbered up to here
-MAX_SPOKES = 1000  # in one polygon
-LABEL_DISTANCE, LABEL_INCHES = 0.14, 0.16  # of a number beyond its column's tip, where a unit vector is 1, and here
 LEAST_LABELLED_UNIT = 0.4  # inches of a unit vector from which its circle has room for a label
-FARTHEST = 1e6  # a column's entry beyond this is drawn here
 SIDE_INCHES = 2.2  # for the text of a single panel, so that every picture is wider than high
 IN_ONE_ROW = 4  # more panels than this are arranged in rows, and so many times
 WIDER = 1.5  # as wide as a square of them
-LEARNED_WIDTH, UNLEARNED_WIDTH = 2.2, 1.2
-MARGIN = 1.2  # a panel reaches so many times as far as its longest column, and no less far than for
-USUAL_LENGTH = 1.2  # a column of a trained hexagon
+IN_THE_PLANE, IN_SPACE = 2, 3  # hidden dimensions
+GRAM_SIDE, GRAM_LEFT = 1.75, 0.32  # inches: of a Gram matrix in a panel, and the room for its numbers
 
 
 def draw_polygon(
     on: Axes | Figure,
-    W: Float[Tensor, "hidden feature"],
+    W: Float[Tensor, "2 feature"],
     polygons: Polygons,
     instance: int,
     transform: Transform,
@@ -51,19 +59,19 @@ def draw_polygon(
 ) -> None:
     """Draw one instance's columns as spokes, its learned ones joined in angular order, over the unit circle.
 
-    Of more than two hidden dimensions the first two are drawn, and of very many columns the longest.
+    Of very many columns the longest are drawn.
 
     Args:
         transform: from the coordinates drawn in to pixels, such as `axes.transData`.
         center, scale: where the origin is drawn, and how long a unit vector.
         away: how far from a column's tip its number is.
     """
-    W = scale * (torch.cat([W, torch.zeros_like(W)])[:2] if len(W) == 1 else W[:2])
+    W = scale * W
     shown = longest(W, MAX_SPOKES)
     W, learned = W[:, shown], polygons.learned[instance][shown]
     tips = W.T.numpy() + center
     colors = [feature_color(i) for i in shown.tolist()]
-    widths = [LEARNED_WIDTH if is_learned else UNLEARNED_WIDTH for is_learned in learned.tolist()]
+    widths = widths_of(learned)
     corners = [i for i in torch.atan2(W[1], W[0]).argsort().tolist() if learned[i]]
     on.add_artist(Circle(center, scale, fill=False, color=FAINT, linewidth=1, transform=transform))
     if corners:
@@ -73,26 +81,10 @@ def draw_polygon(
     sizes = [8 * width**2 for width in widths]
     on.add_artist(CircleCollection(sizes, offsets=tips, offset_transform=transform, facecolors=colors, zorder=3))
     if len(tips) <= N_NUMBERED:
-        figure = on.get_figure(root=True)
-        assert figure is not None
         beyond = away * W.numpy() / np.hypot(*W.numpy()).clip(1e-9)
         side = stub_sides(learned).numpy()  # a stub may lie on a learned column, and on another stub
         aside = np.where(learned.numpy(), beyond, [-side * beyond[1], side * beyond[0]])
-        on.add_artist(
-            PathCollection(
-                [_number(i) for i in range(len(tips))],
-                offsets=tips + aside.T,
-                offset_transform=transform,
-                transform=Affine2D().scale(1 / 72) + figure.dpi_scale_trans,  # from points
-                facecolors=colors,
-                linewidths=0,
-            )
-        )
-
-
-def stub_sides(learned: Bool[Tensor, " feature"]) -> Int[Tensor, " feature"]:
-    """On which side of its column, 1 or -1, the number of one that is not learned stands: one after the other."""
-    return 1 - 2 * ((~learned).cumsum(0) % 2)
+        draw_numbers(on, list(range(len(tips))), tips + aside.T, colors, transform)
 
 
 def _label_circle(
@@ -114,14 +106,6 @@ def _label_circle(
     )
 
 
-@cache
-def _number(i: int) -> Path:
-    """A number as a shape centred on the origin, which is drawn many times faster than text."""
-    path = TextPath((0, 0), str(i), size=9)
-    box = path.get_extents()
-    return path.transformed(Affine2D().translate(-(box.x0 + box.x1) / 2, -(box.y0 + box.y1) / 2))
-
-
 @styled
 def polygon_figure(
     W: Float[Tensor, "instance hidden feature"],
@@ -129,21 +113,25 @@ def polygon_figure(
     step: int,
     of_examples: bool = False,
     n_columns: int | None = None,
+    turn: float | None = None,
 ) -> Figure:
     """One panel an instance, side by side in landscape: its name, its polygon and how many features it learned.
 
-    All panels have one scale, and so have the pictures of a run as long as no column is longer than 1.2.
+    With one hidden dimension a line takes the polygon's place, with three a solid in perspective, and with more the
+    Gram matrix. All panels have one scale, and so have the pictures of a run as long as no column is longer than 1.2.
 
     Args:
         n_columns: panels in a row; by default up to four, and of more so many that the picture is wider than high.
         of_examples: W are not columns but examples' hidden vectors, and the caption says how many of them stand apart.
+        turn: solids are seen upright in the third hidden coordinate and turned about it by so many degrees; by default
+            each from where it is clearest.
 
     Everything is placed in inches, without axes, each of which would take as long as all that is drawn in it.
     """
-    W = W.detach().float().cpu().nan_to_num(0).clamp(-FARTHEST, FARTHEST)  # a diverging model is still drawn
-    unit = PANEL_INCHES / 2 / MARGIN / max(USUAL_LENGTH, float(W.norm(dim=1).max()))
+    W = drawable(W)
     polygons = find_polygons(W)
-    n_instances, _, n_features = W.shape
+    n_instances, n_hidden, n_features = W.shape
+    draw = _drawing_of(W, polygons, turn)
     if n_columns is None:
         n_columns = n_instances if n_instances <= IN_ONE_ROW else math.ceil((WIDER * n_instances) ** 0.5)
     n_rows = math.ceil(n_instances / n_columns)
@@ -154,13 +142,14 @@ def polygon_figure(
     for i in range(n_instances):
         row, column = divmod(i, n_columns)
         x, y = PANEL_INCHES * (column + 0.5), height * (n_rows - row - 0.5) + (0.1 if beside else -0.1)
-        draw_polygon(figure, W[i], polygons, i, inches, (x, y), unit, LABEL_INCHES)
-        _label_circle(figure, W[i], (x, y), unit, inches)
+        draw(figure, i, (x, y))
         n_learned, norm = int(polygons.learned[i].sum()), float(W[i].norm())
-        title = f"{textwrap.fill(names[i], CHARACTERS)}\n{polygons.names[i]}"
+        title = "\n".join(textwrap.fill(line, CHARACTERS) for line in (names[i], polygons.names[i]))
         of_features = f"{n_learned} of {n_features} learned, norm {norm:.2f}"
         of_them = f"{counted(n_learned, 'direction')} of {counted(n_features, 'example')}"
         caption = of_them if of_examples else of_features
+        if n_hidden > IN_SPACE:
+            caption += f"\nm = {n_hidden}: Gram matrix" + (f" of the {MOST:,} longest" if n_features > MOST else "")
         if beside:
             text = "\n\n".join([f"step {step:,}", title, caption.replace(", ", "\n")])
             figure.text(x + PANEL_INCHES / 2, y, text, fontsize=11, va="center", transform=inches)
@@ -169,3 +158,31 @@ def polygon_figure(
         figure.text(x, y - PANEL_INCHES / 2, caption, fontsize=10, ha="center", va="top", transform=inches)
     figure.suptitle(f"step {step:,}", fontsize=10, y=1 - 0.08 / figure.get_figheight())
     return figure
+
+
+def _drawing_of(
+    W: Float[Tensor, "instance hidden feature"], polygons: Polygons, turn: float | None
+) -> Callable[[Figure, int, tuple[float, float]], None]:
+    """What draws an instance about a point of the figure, in inches: a line, polygon, solid or Gram matrix."""
+    reach = max(USUAL_LENGTH, float(W.norm(dim=1).max()))
+    unit = PANEL_INCHES / 2 / MARGIN / reach
+    limit, n_hidden = gram_limit(W), W.shape[1]
+    view = None if turn is None else turned(turn)
+
+    def draw(figure: Figure, i: int, center: tuple[float, float]) -> None:
+        inches = figure.dpi_scale_trans
+        if n_hidden == 1:
+            draw_number_line(figure, W[i], polygons, i, inches, center, unit, unit * reach)
+        elif n_hidden == IN_THE_PLANE:
+            draw_polygon(figure, W[i], polygons, i, inches, center, unit, LABEL_INCHES)
+            _label_circle(figure, W[i], center, unit, inches)
+        elif n_hidden == IN_SPACE:
+            own = clearest_view(learned_of(W[i], polygons, i)) if view is None else view
+            draw_solid(figure, W[i], polygons, i, inches, center, unit, LABEL_INCHES, own)
+            tips, outline = tips_on_page(W[i], own)
+            _label_circle(figure, tips, center, unit * outline, inches)
+        else:
+            corner = (center[0] - PANEL_INCHES / 2 + GRAM_LEFT, center[1] + GRAM_SIDE / 2)
+            draw_gram(figure, W[i], inches, corner, GRAM_SIDE, limit, reach)
+
+    return draw

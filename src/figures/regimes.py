@@ -15,9 +15,9 @@ from matplotlib.patches import Circle
 from matplotlib.ticker import FuncFormatter
 from torch import Tensor
 
+from src.figures.columns import MARGIN
 from src.figures.elements import FAINT, INK, styled
 from src.figures.palette import GEOMETRY_COLORS
-from src.figures.polygons import MARGIN
 from src.geometry.polygons import longest
 from src.results.regimes import Regime
 

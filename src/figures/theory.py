@@ -95,29 +95,39 @@ def branch_styles(branches: Sequence[Branch]) -> dict[int, tuple[str, Any]]:
 
 @styled
 def phase_figure(
-    branches: Sequence[Branch], crossings: Sequence[Crossing], grid: Sequence[float], n_features: int
+    branches: Sequence[Branch], crossings: Sequence[Crossing], grid: Sequence[float], title: str
 ) -> Figure:
-    """The loss of every branch against p, absolute and over the best one's, with the p at which the best changes."""
+    """The loss of every branch against p, absolute and over the best one's, with the p at which the best changes.
+
+    Where no other branch comes near the best one there is one panel, whose losses are on a logarithmic axis.
+    """
     losses = np.stack([branch.loss.numpy() for branch in branches])
-    best = np.nanmin(losses, axis=0)
-    figure = Figure(figsize=(9.5, 8), dpi=110, layout="constrained")
-    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.2))
+    over = losses / np.nanmin(losses, axis=0) - 1
+    has_two = bool(((over > 0) & (over < MOST_ABOVE)).any())
+    figure = Figure(figsize=(9.5, 8 if has_two else 4.5), dpi=110, layout="constrained")
+    panels = figure.subplots(1 + has_two, 1, sharex=True, squeeze=False, height_ratios=(1, 1.2)[: 1 + has_two])[:, 0]
+    above, below = panels[0], panels[-1]
     draw_branches(above, branches, grid, losses * 3 / np.array(grid))
-    draw_branches(below, branches, grid, losses / best - 1)
+    if has_two:
+        draw_branches(below, branches, grid, over)
+        below.set(ylabel="loss above the best one's", ylim=(-0.005, MOST_ABOVE))
+        below.yaxis.set_major_formatter(PercentFormatter(1.0))
+    else:
+        above.set_yscale("log")
     for crossing in crossings:
         if not math.isnan(crossing.p):
-            for axes in (above, below):
+            for axes in panels:
                 axes.axvline(crossing.p, color=INK, linewidth=0.8)
             place = {"transform": above.get_xaxis_transform(), "rotation": 90, "ha": "center", "va": "bottom"}
             above.text(crossing.p, 1.01, f"{crossing.p:.4g}", fontsize=8.5, **place)
     above.set_ylabel("loss, over that of a model without features")
-    below.set(ylabel="loss above the best one's", xlabel="p, the probability that a feature is active")
-    below.set_ylim(-0.005, MOST_ABOVE)
-    below.yaxis.set_major_formatter(PercentFormatter(1.0))
+    below.set_xlabel("p, the probability that a feature is active")
     ticks = [p for p in P_TICKS if grid[0] * 0.999 <= p <= grid[-1] * 1.001]
     below.set_xticks(ticks)
     below.xaxis.set_major_formatter(FuncFormatter(lambda p, _: f"{p:g}"))
-    below.minorticks_off()
+    below.xaxis.minorticks_off()
+    if has_two:
+        below.yaxis.minorticks_off()
     styles = branch_styles(branches)
     handles = [
         Line2D([], [], color=styles[id(branch)][0], linestyle=styles[id(branch)][1], linewidth=2, label=branch.name)
@@ -127,5 +137,5 @@ def phase_figure(
     handles.append(Line2D([], [], color=INK, linestyle=":", linewidth=1, label="not a minimum here"))
     handles.append(Line2D([], [], color=INK, alpha=0.4, linestyle=":", linewidth=1, label="nowhere a minimum"))
     above.legend(handles=handles, fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    figure.suptitle(f"Stationary points for n = {n_features}: which geometry is best at which p", fontsize=11)
+    figure.suptitle(f"Stationary points of {title}: which geometry is best at which p", fontsize=11)
     return figure

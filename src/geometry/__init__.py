@@ -1,4 +1,4 @@
-"""From the columns of W to names: polygons, and how much of the hidden space a feature has to itself."""
+"""From the columns of W to names: polygons, solids, and how much of the hidden space a feature has to itself."""
 
 from src.geometry.dimensionality import dimensionality
 from src.geometry.polygons import Polygons, find_polygons

@@ -1,31 +1,51 @@
-"""From the columns of W to named polygons, for a stack of instances at once.
+"""From the columns of W to named polygons and solids, for a stack of instances at once.
 
-A column of W is where a feature points in the hidden plane. Columns are sorted into three roles:
+A column of W is where a feature points in the hidden space. Columns are sorted into three roles:
 
     stub      shorter than `STUB_NORM`: the model hardly represents the feature
     overlap   long, but within `OVERLAP_ANGLE` of a longer column (or of a chain of them)
     learned   the longest column of its direction
 
-The learned columns, one per direction, form a regular k-gon about the origin if their distance from the nearest one is
-small. Everything here is unchanged by rotations, reflections and permutations of columns.
+In the plane, of two hidden dimensions, the learned columns, one per direction, form a regular k-gon about the origin if
+their distance from the nearest one is small. In other spaces they form other shapes: `src.geometry.solids`. Everything
+here is unchanged by rotations, reflections and permutations of columns.
 """
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-# Half the length at which a lone feature is reconstructed: a shorter column returns less than a quarter of its feature.
-STUB_NORM = 0.5
-# A third of the angle between neighbours in an octagon.
-OVERLAP_ANGLE = math.pi / 12
-# About 6 degrees or a tenth of the length, root mean square.
-REGULAR_WITHIN = 0.1
+from src.geometry.roles import (
+    MAX_COMPARED,
+    OVERLAP_ANGLE,
+    STUB_NORM,
+    cosines,
+    learned_columns,
+    longest_of_each,
+    norms_and_stubs,
+)
+from src.geometry.shapes import NAMES
+from src.geometry.solids import REGULAR_WITHIN, nearest_shapes
+
+__all__ = [
+    "DIVERGED",
+    "IRREGULAR",
+    "NAMES",
+    "OVERLAP_ANGLE",
+    "REGULAR_WITHIN",
+    "STUB_NORM",
+    "Polygons",
+    "angles_to_learned",
+    "count_directions",
+    "find_polygons",
+    "longest",
+]
+
 IRREGULAR, DIVERGED = "irregular", "diverged"
-NAMES = {2: "digon", 3: "triangle", 4: "square", 5: "pentagon", 6: "hexagon", 7: "heptagon", 8: "octagon"}
 
 
 @dataclass(frozen=True)
@@ -35,9 +55,10 @@ class Polygons:
     Attributes:
         learned, overlap, stub: the role of each column; exactly one holds.
         n_directions: how many distinct directions there are; as many as learned columns.
-        residual: distance of the learned columns from the nearest regular polygon centred on the origin,
-            as a share of their Frobenius norm; NaN where nothing is learned.
+        residual: distance of the learned columns from the nearest regular polygon centred on the origin, or outside
+            the plane from the nearest shape, as a share of their Frobenius norm; NaN where nothing is learned.
         diverged: the instances that diverged while they trained, which their names say.
+        shapes: outside the plane the nearest shape of each instance, however far.
     """
 
     learned: Bool[Tensor, "instance feature"]
@@ -46,6 +67,7 @@ class Polygons:
     n_directions: Int[Tensor, " instance"]
     residual: Float[Tensor, " instance"]
     diverged: Collection[int] = ()
+    shapes: Sequence[str] | None = None
 
     @property
     def unlearned(self) -> list[list[int]]:
@@ -54,38 +76,55 @@ class Polygons:
 
     @property
     def names(self) -> list[str]:
-        """The regular polygon of each instance, `digon` to `octagon` and `9-gon` on, `irregular` or `diverged`."""
+        """What each instance forms, `irregular` or `diverged`.
+
+        In the plane a regular polygon, `digon` to `octagon` and `9-gon` on; in other spaces one of the shapes that
+        `src.geometry.solids` names.
+        """
+        k_each, residuals = self.n_directions.tolist(), self.residual.tolist()
+        if self.shapes is None:
+            shapes = [NAMES.get(k, f"{k}-gon") if k >= 2 else IRREGULAR for k in k_each]
+        else:
+            shapes = list(self.shapes)
         names = [
-            NAMES.get(k, f"{k}-gon") if k >= 2 and residual <= REGULAR_WITHIN else IRREGULAR
-            for k, residual in zip(self.n_directions.tolist(), self.residual.tolist(), strict=True)
+            shape if residual <= REGULAR_WITHIN else IRREGULAR
+            for shape, residual in zip(shapes, residuals, strict=True)
         ]
         return [DIVERGED if i in self.diverged else name for i, name in enumerate(names)]
 
 
-def angles_to_learned(W: Float[Tensor, "instance 2 feature"], polygons: Polygons) -> Float[Tensor, "instance feature"]:
-    """Angle, in radians from 0 to pi, of each column from the nearest learned column; NaN where nothing is learned."""
-    angle = torch.atan2(W[:, 1], W[:, 0]).detach().double()
-    apart = (angle.unsqueeze(2) - angle.unsqueeze(1)).abs()  # [instance, feature, learned]
-    apart = torch.minimum(apart, 2 * math.pi - apart).masked_fill(~polygons.learned.unsqueeze(1), math.inf)
+def angles_to_learned(
+    W: Float[Tensor, "instance hidden feature"], polygons: Polygons
+) -> Float[Tensor, "instance feature"]:
+    """Angle, in radians from 0 to pi, of each column from the nearest learned column; NaN where nothing is learned.
+
+    Outside the plane it is NaN too for a column of length 0.
+    """
+    if W.shape[1] == 2:
+        angle = torch.atan2(W[:, 1], W[:, 0]).detach().double()
+        apart = (angle.unsqueeze(2) - angle.unsqueeze(1)).abs()  # [instance, feature, learned]
+        apart = torch.minimum(apart, 2 * math.pi - apart)
+    else:
+        apart = cosines(W.detach().double()).clamp(-1, 1).acos()
+    apart = apart.masked_fill(~polygons.learned.unsqueeze(1), math.inf)
     nearest = apart.amin(dim=2)
     return nearest.masked_fill(nearest.isinf(), math.nan)
 
 
 def find_polygons(W: Float[Tensor, "instance hidden feature"]) -> Polygons:
-    """Sort every column into its role and measure how far the learned ones are from a regular polygon.
+    """Sort every column into its role and measure how far the learned ones are from a regular polygon or another shape.
 
-    Polygons live in a plane. With other than two hidden dimensions no directions are merged, every long column counts
-    as learned, and the residual is NaN, so that the name is `irregular`.
+    Outside the plane, columns of more than 512 features are not compared: every long one counts as learned, and the
+    residual is NaN, so that the name is `irregular`.
     """
     W = W.detach().double()
-    norm, stub = _norms_and_stubs(W)
+    norm, stub = norms_and_stubs(W)
     if W.shape[1] != 2:
-        n_learned = (~stub).sum(dim=1)
-        return Polygons(~stub, torch.zeros_like(stub), stub, n_learned, torch.full_like(norm[:, 0], math.nan))
+        return _find_shapes(W, stub)
 
     angle, order = _by_angle(W, stub)
     direction, n_directions = _number_directions(angle, (~stub).sum(dim=1))
-    learned_in_order = _longest_of_each(norm.gather(1, order), direction, ~stub.gather(1, order))
+    learned_in_order = longest_of_each(norm.gather(1, order), direction, ~stub.gather(1, order))
     learned = torch.zeros_like(stub).scatter(1, order, learned_in_order)
 
     z = torch.complex(W[:, 0], W[:, 1]).gather(1, order)
@@ -93,24 +132,28 @@ def find_polygons(W: Float[Tensor, "instance hidden feature"]) -> Polygons:
     return Polygons(learned, ~stub & ~learned, stub, n_directions, residual)
 
 
+def _find_shapes(W: Float[Tensor, "instance hidden feature"], stub: Bool[Tensor, "instance feature"]) -> Polygons:
+    learned = learned_columns(W)
+    n_directions = learned.sum(dim=1)
+    if W.shape[2] > MAX_COMPARED:
+        shapes, residual = [IRREGULAR] * len(W), torch.full((len(W),), math.nan, dtype=W.dtype, device=W.device)
+    else:
+        shapes, residual = nearest_shapes(W, learned)
+    return Polygons(learned, ~stub & ~learned, stub, n_directions, residual.to(W.device), shapes=shapes)
+
+
 def count_directions(W: Float[Tensor, "instance hidden feature"]) -> Int[Tensor, " instance"]:
-    """`n_directions` of `find_polygons`, in W's own precision and without all else."""
+    """`n_directions` of `find_polygons`, in the plane in W's own precision, and without all else."""
     W = W.detach()
-    stub = _norms_and_stubs(W)[1]
-    n_long = (~stub).sum(dim=1)
-    return n_long if W.shape[1] != 2 else _number_directions(_by_angle(W, stub)[0], n_long)[1]
+    if W.shape[1] != 2:
+        return learned_columns(W.double()).sum(dim=1)
+    stub = norms_and_stubs(W)[1]
+    return _number_directions(_by_angle(W, stub)[0], (~stub).sum(dim=1))[1]
 
 
 def longest(W: Float[Tensor, "hidden feature"], count: int) -> Int[Tensor, " chosen"]:
     """The numbers of the longest columns, so many at most, in order."""
     return W.norm(dim=0).topk(min(count, W.shape[1])).indices.sort().values
-
-
-def _norms_and_stubs(
-    W: Float[Tensor, "instance hidden feature"],
-) -> tuple[Float[Tensor, "instance feature"], Bool[Tensor, "instance feature"]]:
-    norm = W.square().sum(dim=1).sqrt()  # `norm` over an axis that is not the last is many times slower
-    return norm, ~(norm >= STUB_NORM)  # written so that NaN is a stub
 
 
 def _by_angle(
@@ -135,21 +178,6 @@ def _number_directions(
     n_directions = torch.maximum(ends.sum(dim=1), (n_long > 0).long())
     direction = (ends.cumsum(dim=1) - ends.long()) % n_directions.clamp(min=1).unsqueeze(1)
     return direction, n_directions
-
-
-def _longest_of_each(
-    norm: Float[Tensor, "instance feature"],
-    direction: Int[Tensor, "instance feature"],
-    is_long: Bool[Tensor, "instance feature"],
-) -> Bool[Tensor, "instance feature"]:
-    """The longest column of each direction, the first of several equally long ones."""
-    norm = norm.masked_fill(~is_long, -1.0)
-    longest = torch.zeros_like(norm).scatter_reduce(1, direction, norm, "amax", include_self=True)
-    candidate = is_long & (norm == longest.gather(1, direction))
-    position = torch.arange(norm.shape[1], device=norm.device).expand_as(direction)
-    position = position.masked_fill(~candidate, norm.shape[1])
-    first = torch.full_like(direction, norm.shape[1]).scatter_reduce(1, direction, position, "amin")
-    return candidate & (position == first.gather(1, direction))
 
 
 def _distance_from_regular(

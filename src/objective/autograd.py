@@ -12,9 +12,11 @@ from torch import Tensor
 
 from src.distributions.examples import Chunk, Sample, collapse_empty_rows
 from src.distributions.supports import Enumerated
+from src.objective.hook_surface import HookSurface
 from src.population.losses import PopulationLosses
 from src.population.quadrature import FIRST_TOLERANCE, TOLERANCE, integrate
 from src.population.sample import PopulationLoss
+from src.population.surface import Points, Surface
 
 POINTWISE = ("activate", "target", "error")  # the hooks that make a model's loss, entry by entry,
 FREE = ("encode", "decode", "forward", "feature_losses")  # and otherwise
@@ -45,10 +47,17 @@ class Autograd:
         by = "autograd" if self.terms is None else f"{self.terms.description}, and autograd"
         return f"{by}: {self.why}" if self.why else by
 
-    @property
-    def has_closed_form(self) -> bool:
-        """Whether the population loss of this model is known in closed form, with its derivatives."""
-        return False
+    def surface(self, distribution: Enumerated) -> Surface:
+        """The population loss as a function of the parameters, with its derivatives.
+
+        Raises:
+            ValueError: if they cannot be found, with the reason.
+        """
+        return HookSurface(self, distribution)
+
+    def points(self, surface: Surface) -> Points:
+        """The model's parameters as points of its surface, on the CPU."""
+        return surface.flatten(dict(self.model.named_parameters())).cpu()
 
     @property
     def has_threads(self) -> bool:
@@ -101,7 +110,7 @@ class Autograd:
         """The feature losses of these instances, or all, without a graph, in bounded memory; x may be sparse."""
         if instances is None:
             return self._losses(x, weights)
-        if not self._treats_instances_alone:
+        if not self.treats_instances_alone:
             return self._losses(x, weights)[instances]
         with changed(self.model.parameters(), lambda own: own[instances]):
             return self._losses(x, weights)
@@ -113,7 +122,7 @@ class Autograd:
         return losses
 
     @functools.cached_property
-    def _treats_instances_alone(self) -> bool:
+    def treats_instances_alone(self) -> bool:
         """Whether nothing but the parameters has an instance axis: the first instance alone is what it is in the stack.
 
         If it has random numbers, its losses have at least the shape that one instance has.

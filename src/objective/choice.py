@@ -20,6 +20,8 @@ CLOSE = 1e-5  # of the largest, in double precision, as far as there is one
 CLOSE_IN_SINGLE = 1e-3
 
 
+@torch.inference_mode(False)  # Lightning evaluates in inference mode, where nothing has a gradient
+@torch.enable_grad()
 def objective_of(model: Any) -> Autograd:
     """The fastest objective that computes a model.
 

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from src.objective.build import MAX_HIDDEN, Variant, library
+from src.population.piecewise import Piecewise
 
 N_THREADS = torch.get_num_threads()  # before anyone changes it: $OMP_NUM_THREADS, or the number of cores
 THREADS_FROM = 2**20  # entries of x' from which more than one thread pays
@@ -26,11 +27,13 @@ class Policy(NamedTuple):
         name: whose it is, for messages.
         text: the header that defines it in C++.
         term: the same in torch, from z and x [instance, batch, feature].
+        cost: what an answer costs: its kinks, and its polynomials between them; None if its kinks are not known.
     """
 
     name: str
     text: str
     term: Callable[[Tensor, Tensor], Tensor]
+    cost: Piecewise | None = None
 
 
 class _Problem(ctypes.Structure):

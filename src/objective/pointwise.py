@@ -2,12 +2,21 @@
 
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from src.distributions.examples import Sample
+from src.distributions.supports import Enumerated
 from src.objective import kernel, loss_and_gradient
 from src.objective.autograd import Autograd, constants_of
 from src.objective.kernel import Policy
+from src.population import closed_form
+from src.population.jumps import jumps_at
+from src.population.losses import PopulationLosses
+from src.population.row_quadrature import RowQuadrature
+from src.population.piecewise import Piecewise
+from src.population.surface import Points, PointwiseSurface, Surface
 
 
 class Pointwise(Autograd):
@@ -83,6 +92,56 @@ class Pointwise(Autograd):
         losses = loss_and_gradient.losses_alone(*tensors, self.policy)
         importance = self.model.importance
         return losses if importance is None else losses * importance.expand_as(self.model.b)[chosen]
+
+    @torch.no_grad()
+    def losses_over(self, population: Enumerated | Sample, instances: list[int] | None = None) -> PopulationLosses:
+        cost, chosen, V = self.cost, slice(None) if instances is None else instances, self._decoder
+        if isinstance(population, Sample) or cost is None:
+            return super().losses_over(population, instances)
+        W, b, V = self.model.W[chosen], self.model.b[chosen], None if V is None else V[chosen]
+        importance = self.model.importance
+        if importance is not None and importance.dim() == 2:
+            importance = importance[chosen]
+        if cost.pieces is not None:
+            return closed_form.exact_losses(W, b, population, V, importance, cost.pieces)
+        try:
+            rule = self._rule(cost, population, rows := closed_form.rows_of(W, b, V))
+        except ValueError:
+            return super().losses_over(population, instances)
+        return rule.losses(rows, importance)
+
+    def surface(self, distribution: Enumerated) -> Surface:
+        known, cost = self._roles(), self.cost
+        free = {role: tuple(own.shape[1:]) for role, own in known.items() if own.requires_grad}
+        are_known = {id(own) for own in known.values()} == {id(own) for own in self.model.parameters()}
+        if cost is None or not are_known or set(known) - set(free) - {"b"}:
+            return super().surface(distribution)
+        on_cpu = {role: own.detach().cpu() for role, own in known.items()}
+        rule, fixed = None, None if "b" in free else on_cpu["b"].double()
+        if cost.pieces is None:
+            try:
+                rule = self._rule(cost, distribution, closed_form.rows_of(on_cpu["W"], on_cpu["b"], on_cpu.get("V")))
+            except ValueError:
+                return super().surface(distribution)
+        importance = None if self.model.importance is None else self.model.importance.cpu()
+        return PointwiseSurface(free, distribution, cost.pieces, rule, fixed, importance)
+
+    def points(self, surface: Surface) -> Points:
+        is_own = isinstance(surface, PointwiseSurface)
+        return surface.flatten(self._roles()).cpu() if is_own else super().points(surface)
+
+    def _roles(self) -> dict[str, Tensor]:
+        return {"W": self.model.W, "b": self.model.b} | ({} if self._decoder is None else {"V": self._decoder})
+
+    @property
+    def cost(self) -> Piecewise | None:
+        """What an answer costs: its kinks, and its polynomials between them; None if its kinks are not known."""
+        return self.policy.cost if self.policy else None
+
+    def _rule(self, cost: Piecewise, distribution: Enumerated, rows: closed_form.Rows) -> RowQuadrature:
+        assert self.policy is not None
+        jumps = jumps_at(self.policy.term, cost.kinks, distribution.values)
+        return RowQuadrature(self.policy.term, jumps, distribution, rows)
 
     def _serves(self, V: Tensor | None) -> bool:
         return kernel.serves(self.model.W, self.policy, V)

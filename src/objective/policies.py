@@ -11,7 +11,9 @@ from torch.fx import Graph, Node
 
 from src.objective.expressions import Lines, Operand, constant
 from src.objective.kernel import Policy
-from src.objective.tracing import TracingError, is_number, operation_of, trace_term
+from src.objective.pieces import cost_of
+from src.objective.tracing import CONSTANTS, CONVERSIONS, TracingError, is_number, operation_of, trace_term
+from src.population.piecewise import KinkError
 
 HEADER = """// {name}: what an answer costs, and the slope of that in z, as traced from the PyTorch definition.
 
@@ -54,8 +56,6 @@ struct Policy {{
 }}  // namespace
 """
 N_EXAMPLES = (3, 5)  # of two traces, whose difference would show that a hook counts its examples
-CONSTANTS = ("full", "full_like", "scalar_tensor")
-CONVERSIONS = ("convert_element_type", "broadcast_in_dim")
 
 
 def policy_of(model: Any) -> Policy:
@@ -65,10 +65,15 @@ def policy_of(model: Any) -> Policy:
         TracingError: if the kernel cannot compute them.
     """
     name = type(model).__name__
-    texts = {_header(name, trace_term(model, n_examples).graph) for n_examples in N_EXAMPLES}
+    graphs = [trace_term(model, n_examples).graph for n_examples in N_EXAMPLES]
+    texts = {_header(name, graph) for graph in graphs}
     if len(texts) > 1:
         raise TracingError("depends on the number of examples")
-    return Policy(name, texts.pop(), lambda z, x: model.error(model.target(x), model.activate(z)))
+    try:
+        cost = cost_of(graphs[0])
+    except KinkError:
+        cost = None
+    return Policy(name, texts.pop(), lambda z, x: model.error(model.target(x), model.activate(z)), cost)
 
 
 def _header(name: str, graph: Graph) -> str:

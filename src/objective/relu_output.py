@@ -6,11 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from src.distributions.examples import Sample
-from src.distributions.supports import Enumerated
 from src.objective.pointwise import Pointwise
-from src.population import closed_form
-from src.population.losses import PopulationLosses
+from src.population.pieces import RELU
+from src.population.piecewise import Piecewise
 
 
 class ReLUOutput(Pointwise):
@@ -20,18 +18,8 @@ class ReLUOutput(Pointwise):
         super().__init__(model)
 
     @property
-    def has_closed_form(self) -> bool:
-        return self._decoder is None and self.model.importance is None
-
-    def losses_over(self, population: Enumerated | Sample, instances: list[int] | None = None) -> PopulationLosses:
-        if isinstance(population, Sample):
-            return super().losses_over(population, instances)
-        chosen = slice(None) if instances is None else instances
-        V, importance = self._decoder, self.model.importance
-        if importance is not None and importance.dim() == 2:
-            importance = importance[chosen]
-        V = None if V is None else V[chosen]
-        return closed_form.relu_losses(self.model.W[chosen], self.model.b[chosen], population, V, importance)
+    def cost(self) -> Piecewise:
+        return Piecewise(*RELU)
 
     @torch.no_grad()
     def hidden_vectors(self, x: Float[Tensor, "batch feature"]) -> Float[Tensor, "instance hidden batch"]:

@@ -13,6 +13,8 @@ from torch._decomp import decomposition_table
 from torch.fx import GraphModule, Node
 
 FROM_A_NUMBER = ("view_of", "lift_fresh_copy", "clone")  # what follows on `torch.tensor(0.1)` in a hook
+CONSTANTS = ("full", "full_like", "scalar_tensor")
+CONVERSIONS = ("convert_element_type", "broadcast_in_dim")
 # Operations that stay as they are: not pointwise, they are refused, and by the name that a user knows.
 NOT_POINTWISE = (
     "softmax",

@@ -18,7 +18,7 @@ from scipy.special import roots_legendre
 from torch import Tensor
 
 from src.distributions.examples import Chunk, Sample
-from src.distributions.supports import Enumerated
+from src.distributions.supports import MAX_FEATURES, Enumerated
 from src.distributions.values import Values
 from src.population.losses import QUADRATURE, PopulationLosses
 
@@ -26,8 +26,8 @@ TOLERANCE = 1e-6  # relative, of a population loss
 SUMMARY_TOLERANCE = 3e-4
 FIRST_TOLERANCE = 1e-3  # where refinement begins
 REFINEMENT = 1.5  # points of a rule over those of the one before
-MAX_NODES = 2**24  # of a quadrature rule for one instance, and
-MAX_NODE_INSTANCES = 2**28  # for a stack, but no fewer than
+MAX_NODES = 2**19  # of a quadrature rule for one instance, and
+MAX_NODE_INSTANCES = 2**26  # for a stack, but no fewer than
 MIN_NODES = 2**17
 MAX_POINTS = (
     4000  # along one axis, since finding Gauss's points takes time with their square: a jump would ask for more
@@ -46,8 +46,9 @@ def quadrature_points(distribution: Enumerated, tolerance: float) -> list[int]:
     probabilities = distribution.size_probabilities[1:]
     n_sizes = sum(probability > 0 for probability in probabilities)
     scale = tolerance * distribution.n_active / (3 * distribution.n_features)  # the loss of a model that returns 0
+    least = 2 if distribution.n_features <= MAX_FEATURES else 1  # of more, 2^n nodes are too many
     return [
-        max(2, math.ceil((KINK * n_sizes * probability / scale) ** (2 / (size + 3))))
+        max(least, math.ceil((KINK * n_sizes * probability / scale) ** (2 / (size + 3))))
         for size, probability in enumerate(probabilities, start=1)
     ]
 
@@ -56,7 +57,7 @@ def quadrature_nodes(distribution: Enumerated, tolerance: float) -> Chunk:
     """The distribution as one chunk of nodes and weights, at a relative tolerance of about that much."""
     points = [0, *quadrature_points(distribution, tolerance)]
     sizes = [k for k, probability in enumerate(distribution.size_probabilities) if probability > 0]
-    chunks = [chunk for size in sizes for chunk in _nodes(distribution, size, points[size])]
+    chunks = [chunk for size in sizes for chunk in nodes_of_size(distribution, size, points[size])]
     return Chunk(torch.cat([x for x, _ in chunks]), torch.cat([weights for _, weights in chunks]))
 
 
@@ -66,7 +67,8 @@ def summary(population: Enumerated | Sample) -> Chunk:
     A quadrature of moderate accuracy or, of a sample, its first chunk as if it were the whole.
     """
     if not isinstance(population, Sample):
-        return quadrature_nodes(population, SUMMARY_TOLERANCE)
+        is_wide = population.n_features > MAX_FEATURES
+        return quadrature_nodes(population, FIRST_TOLERANCE if is_wide else SUMMARY_TOLERANCE)
     x, weights = population.chunks[0]
     return Chunk(x, weights / weights.sum())
 
@@ -75,16 +77,17 @@ def n_quadrature_nodes(distribution: Enumerated, tolerance: float) -> int:
     """How many nodes `quadrature_nodes` has."""
     points = [1, *quadrature_points(distribution, tolerance)]
     sizes = [size for size, probability in enumerate(distribution.size_probabilities) if probability > 0]
-    return sum(_n_nodes(distribution, size, points[size]) for size in sizes)
+    return sum(n_nodes_of_size(distribution, size, points[size]) for size in sizes)
 
 
-def _n_nodes(distribution: Enumerated, size: int, n_points: int) -> int:
+def n_nodes_of_size(distribution: Enumerated, size: int, n_points: int) -> int:
+    """How many nodes `nodes_of_size` has."""
     values = distribution.values
     along = 1 if values.width == 0 else 2 * n_points if values.has_both_signs else n_points
     return len(distribution.sets(size)) * along**size
 
 
-def _nodes(distribution: Enumerated, size: int, n_points: int) -> Iterator[Chunk]:
+def nodes_of_size(distribution: Enumerated, size: int, n_points: int) -> Iterator[Chunk]:
     """The part of the distribution with so many active features, by the product rule on each cube."""
     n, probability = distribution.n_features, distribution.size_probabilities[size]
     if size == 0:
@@ -144,13 +147,13 @@ def integrate(
     """
 
     def part(size: int) -> Tensor:
-        chunks = _nodes(distribution, size, points[size])
+        chunks = nodes_of_size(distribution, size, points[size])
         return sum((weighted_losses(*chunk).double() for chunk in chunks), torch.zeros(()))
 
     def is_allowed(size: int) -> bool:
-        others = sum(_n_nodes(distribution, s, points[s]) for s in sizes if s != size)
+        others = sum(n_nodes_of_size(distribution, s, points[s]) for s in sizes if s != size)
         finer = math.ceil(REFINEMENT * points[size])
-        return others + _n_nodes(distribution, size, finer) <= max_nodes and finer <= MAX_POINTS
+        return others + n_nodes_of_size(distribution, size, finer) <= max_nodes and finer <= MAX_POINTS
 
     n, probabilities = distribution.n_features, distribution.size_probabilities
     sizes = [size for size in range(1, n + 1) if probabilities[size] > 0]

@@ -1,10 +1,11 @@
 """What every instance ended in, as a row of a table and as a line."""
 
-import math
 from typing import Any
 
+import torch
 from rich.text import Text
 
+from src.geometry.dimensionality import dimensionality
 from src.geometry.polygons import DIVERGED, IRREGULAR, Polygons, angles_to_learned
 from src.model import ToyModel
 from src.population.losses import SAMPLE, PopulationLosses
@@ -34,6 +35,7 @@ def census_rows(model: ToyModel, polygons: Polygons, losses: PopulationLosses) -
         "smallest_feature_loss": losses.feature_losses.amin(dim=1).tolist(),
         "largest_feature_loss": losses.feature_losses.amax(dim=1).tolist(),
         **unlearned_columns(model, polygons),
+        **shape_columns(model, polygons),
         "geometry_count": [shares[name].count for name in polygons.names],
         "geometry_share": [shares[name].share for name in polygons.names],
         "geometry_share_low": [shares[name].low for name in polygons.names],
@@ -55,12 +57,31 @@ def unlearned_columns(model: ToyModel, polygons: Polygons) -> dict[str, list[str
         return {name: [""] * model.n_instances for name in lists}
     W = model.columns.detach().cpu()
     norms = W.norm(dim=1)
-    angles = angles_to_learned(W, polygons).rad2deg() if model.n_hidden == 2 else norms * math.nan
+    angles = angles_to_learned(W, polygons).rad2deg()
     for features, norm, angle in zip(polygons.unlearned, norms.tolist(), angles.tolist(), strict=True):
         lists["unlearned"].append(" ".join(map(str, features)))
         lists["unlearned_norm"].append(" ".join(f"{norm[i]:.4f}" for i in features))
         lists["unlearned_angle"].append(" ".join(f"{angle[i]:.2f}" for i in features))
     return lists
+
+
+def shape_columns(model: ToyModel, polygons: Polygons) -> dict[str, list[str]]:
+    """Each feature's dimensionality, of up to 12 features, and of what has no name W^T W's eigenvalues that are not 0.
+
+    Both are text, several numbers in a cell; the eigenvalues in descending order, as many as hidden dimensions at most.
+    """
+    W = model.columns.detach().cpu()
+    own = dimensionality(W).tolist() if model.n_features <= N_LISTED_FEATURES else [[]] * model.n_instances
+    columns = {"dimensionality": [_numbers(row) for row in own], "gram_eigenvalues": [""] * model.n_instances}
+    for i, name in enumerate(polygons.names):
+        if name == IRREGULAR and bool(W[i].isfinite().all()):
+            eigenvalues = torch.linalg.svdvals(W[i].double()).square().tolist()
+            columns["gram_eigenvalues"][i] = _numbers([value for value in eigenvalues if f"{value:.4f}" != "0.0000"])
+    return columns
+
+
+def _numbers(values: list[float]) -> str:
+    return " ".join(f"{value:.4f}" for value in values)
 
 
 def instance_line(row: dict[str, Any], n_features: int, feature_losses: list[float]) -> Text:

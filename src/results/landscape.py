@@ -8,16 +8,20 @@ from typing import Any
 from rich.box import SIMPLE
 from rich.table import Table
 
-from src.population.losses import CLOSED_FORM
+from src.population.losses import PopulationLosses
+from src.results.rates import counted
 from src.theory.certificates import Certificates
-from src.theory.spectra import DEGENERATE, MINIMUM, SADDLE
+from src.theory.spectra import DEGENERATE, MINIMUM, SADDLE, UNDECIDED
 
-STATIONARY = (MINIMUM, SADDLE, DEGENERATE)
+STATIONARY = (MINIMUM, SADDLE, DEGENERATE, UNDECIDED)
+NOT_CERTIFIED = "not certified"
+ERRORS = ("stationary_loss_error", "hessian_error")
+NO_LOSS = 1e-12  # a loss that is smaller is 0 but for roundings
 LANDSCAPE_HEADINGS = ("geometry", "verdict", "count", "loss", "least curvature", "zero modes", "distance")
 LANDSCAPE_CAPTION = (
     "Geometry is that of the weights; verdict, loss and curvature (the smallest eigenvalue of the Hessian that is not "
     "zero) are those of a stationary point near by, as far from the weights as `distance` says (median, largest). "
-    "Zero modes: all, and those of rotations."
+    "Zero modes: all, and those that symmetry explains. `Dead` are parameters that do nothing; more are flat for real."
 )
 
 
@@ -48,13 +52,13 @@ def landscape_cells(certificates: Sequence[Mapping[str, Any]]) -> list[list[str]
     """
     groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
     for row in certificates:
-        point = f"{float(row['stationary_loss']):.8e}" if row["verdict"] in STATIONARY else ""
+        loss = float(row["stationary_loss"])
+        point = f"{loss if abs(loss) > NO_LOSS else 0.0:.8e}" if row["verdict"] in STATIONARY else ""
         groups.setdefault((row["geometry"], row["verdict"], point), []).append(row)
     cells = []
     for (geometry, verdict, point), own in sorted(groups.items(), key=lambda group: (-len(group[1]), group[0])):
         loss = float(point) if point else median(float(row["loss"]) for row in own)
-        known = [float(own[0]["min_eigenvalue"]), float(own[0]["n_zero_modes"]), float(own[0]["n_rotations"])]
-        curvature, zeros, rotations = known if point else [math.nan] * 3
+        curvature = float(own[0]["min_eigenvalue"]) if point else math.nan
         distances = [float(row["distance"]) for row in own] if point else [math.nan]
         cells.append(
             [
@@ -63,44 +67,57 @@ def landscape_cells(certificates: Sequence[Mapping[str, Any]]) -> list[list[str]
                 f"{len(own):,}",
                 f"{loss:.8f}",
                 "" if math.isnan(curvature) else f"{curvature:.3e}",
-                "" if math.isnan(zeros) else f"{zeros:.0f} ({rotations:.0f})",
+                _zero_modes(own[0]) if point else "",
                 "" if math.isnan(distances[0]) else f"{median(distances):.3f}, {max(distances):.3f}",
             ]
         )
     return cells
 
 
-NOT_CERTIFIED = "not certified"
+def _zero_modes(row: Mapping[str, Any]) -> str:
+    """`4 (4)`, or `3 (1), 2 dead`."""
+    zeros, rotations, scalings, dead = (
+        int(float(row[name])) for name in ("n_zero_modes", "n_rotations", "n_scalings", "n_dead")
+    )
+    return f"{zeros} ({rotations + scalings})" + (f", {dead} dead" if dead else "")
 
 
-def certificate_columns(certificates: Certificates) -> dict[str, list[Any]]:
-    """See `Landscape`."""
-    return {
-        "loss": certificates.loss.tolist(),
-        "gradient_norm": certificates.gradient_norm.tolist(),
-        "min_eigenvalue": certificates.min_eigenvalue.tolist(),
-        "n_zero_modes": certificates.n_zero_modes.tolist(),
-        "verdict": certificates.verdicts,
-        "loss_error": certificates.loss_error.tolist(),
-        "loss_method": [CLOSED_FORM] * len(certificates.verdicts),
-        "n_rotations": certificates.n_rotations.tolist(),
-        "n_negative": certificates.n_negative.tolist(),
-        "distance": certificates.distance.tolist(),
-        "stationary_loss": certificates.stationary_loss.tolist(),
-        "stationary_gradient_norm": certificates.stationary_gradient_norm.tolist(),
-    }
+def remarks(certificates: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What else is to be said of the certificates: how exact they are, and where they are those of one side."""
+    certified = [row for row in certificates if row["verdict"] != NOT_CERTIFIED]
+    if not certified:
+        return []
+    loss, curvature = (max(float(row[name]) for row in certified) for name in ERRORS)
+    methods = ", ".join(dict.fromkeys(row["stationary_method"] for row in certified))
+    error = f", error of the loss below {loss:.0e}, of curvatures below {curvature:.0e}" if curvature else ""
+    found = [f"losses and curvatures: {methods}{error}"]
+    at_kink = [float(row["kink_weight"]) for row in certified if float(row["kink_weight"]) > 0]
+    if at_kink:
+        several = f"{counted(len(at_kink), 'instance')} at a kink that carries weight (up to {max(at_kink):.3g})"
+        found.append(f"{several}: the loss has no second derivative there, and the curvature is that of one side")
+    return found
 
 
-def uncertified_columns(loss: list[float], error: list[float], method: str) -> dict[str, list[Any]]:
-    """The same columns where there is no certificate: NaN for what is not known."""
-    unknown = [math.nan] * len(loss)
+def certificate_columns(
+    losses: PopulationLosses, certificates: Certificates | None, instances: Sequence[int], method: str
+) -> dict[str, list[Any]]:
+    """See `Landscape`: of all instances, of which these have certificates; NaN where something is not known."""
+    n = len(losses.loss)
     known: dict[str, list[Any]] = {
-        "loss": loss,
-        "verdict": [NOT_CERTIFIED] * len(loss),
-        "loss_error": error,
-        "loss_method": [method] * len(loss),
+        "loss": losses.loss.tolist(),
+        "loss_error": losses.error.tolist(),
+        "loss_method": [losses.method] * n,
+        "verdict": [NOT_CERTIFIED] * n,
+        "stationary_method": [""] * n,
     }
-    return {name: known.get(name, unknown) for name in COLUMNS}
+    columns = {name: known.get(name, [math.nan] * n) for name in COLUMNS}
+    if certificates is not None:
+        for name in (name for name in COLUMNS if name in Certificates._fields and name != "loss"):
+            for i, value in zip(instances, getattr(certificates, name).tolist(), strict=True):
+                columns[name][i] = value
+        for i, verdict in zip(instances, certificates.verdicts, strict=True):
+            columns["verdict"][i], columns["stationary_method"][i] = verdict, method
+    return columns
 
 
 COLUMNS = (
@@ -116,4 +133,10 @@ COLUMNS = (
     "distance",
     "stationary_loss",
     "stationary_gradient_norm",
+    "n_scalings",
+    "n_dead",
+    "stationary_method",
+    "stationary_loss_error",
+    "hessian_error",
+    "kink_weight",
 )

@@ -21,10 +21,15 @@ DESCRIPTIONS = {
     "n_learned": f"How many features have a direction of their own. Figures 10 and 12 {POST}.",
     "outcome": "What the run ended in, as the HPARAMS tab shows it.",
     "Pictures/polygons": "Columns of W as spokes, those that are learned joined in the order of their angles, over the "
-    "unit circle. Feature i has the colour of its curves. Move the slider to see them form.",
+    "unit circle. Feature i has the colour of its curves. Move the slider to see them form. With three hidden "
+    "dimensions they are solids, which the slider turns; with one, marks on a line, and with more than three W^T W.",
+    "Pictures/gram": "W^T W, blue where two features share a direction and red where they oppose each other. Beside it "
+    "a bar for each feature: the length of its column, in the colour of its superposition, sum_{j != i} "
+    "(W_i / |W_i| . W_j)^2, and its dimensionality. Move the slider to see them form.",
     "Pictures/examples": "Hidden vectors of the training examples, drawn as the polygons are.",
     "Pictures/exemplars": "The typical instance of each geometry: that of median norm.",
-    "Pictures/gallery": "Many instances, each turned so that its longest column points up, in its geometry's colour.",
+    "Pictures/gallery": "Many instances in the colours of their geometries. Polygons are turned so that the longest "
+    "column points up, solids so that their axis of symmetry does.",
     "Pictures/shares": "How many instances have which geometry at which step, with 95 % Wilson intervals.",
     "Pictures/basin": "What each initial value of one column led to.",
     "Pictures/patching": "What patched columns led to, arm by arm, with 95 % Wilson intervals.",

@@ -6,13 +6,14 @@ checkpoints/last.ckpt     the latest state to resume from, and previous.ckpt, th
 trajectory.safetensors    what was recorded along the way
 census.csv                one row an instance: what it ended in
 polygons.png, .svg        the last polygon snapshot; every picture is there twice, as PNG and as SVG
+gram.png, .svg            W^T W of the followed instances, with lengths and superposition of the features
 curves.png, .svg          norms, gradient norms, losses and learned features of the followed instances, by step
 formation.svg             an animation: their polygons form
 examples.png, .svg        the same of a finite training set's hidden vectors
 stored.safetensors        W and the examples' hidden vectors, with how much of the space each has to itself
 shares.csv, .png, .svg    how many instances had which geometry at which step
 exemplars.png, .svg       one polygon of each geometry
-gallery.png, .svg         many small polygons
+gallery.png, .svg         many small polygons, or solids
 patching.csv, .png, .svg  what patched columns did, arm by arm
 patching_differences.csv  a hexagon's donor against its controls
 basin.png, .svg           the outcome over a plane of initial columns
@@ -24,6 +25,7 @@ loss_change.csv, .svg     what representing F features saves, by the post's form
 critical_points.csv       polygons with one active feature at a time
 phases.csv, .svg          the loss and stability of every stationary point over p
 crossings.csv             where the best of them changes
+best_regular.csv          regular polygons and solids at a few p: best norms and biases, loss and stability
 
 The folder of a sweep holds a run folder for each cell and shard, and
 
@@ -57,6 +59,7 @@ from src.errors import ConfigError
 CENSUS, CENSUS_PARQUET = "census.csv", "census.parquet"
 CHECKPOINT, PREVIOUS = "checkpoints/last.ckpt", "previous.ckpt"
 POLYGONS, EXAMPLES = "polygons.png", "examples.png"
+GRAM = "gram.png"
 CURVES, FORMATION = "curves.png", "formation.svg"
 STORED = "stored.safetensors"
 REGIMES, REGIMES_PICTURE = "regimes.csv", "regimes.png"
@@ -71,6 +74,7 @@ AGREEMENT, METRICS = "agreement.csv", "metrics.csv"
 RATES, RATES_PICTURE = "rates.csv", "rates.png"
 LOSS_CHANGE, LOSS_CHANGE_PICTURE, CRITICAL_POINTS = "loss_change.csv", "loss_change.png", "critical_points.csv"
 PHASES, PHASES_PICTURE, CROSSINGS = "phases.csv", "phases.png", "crossings.csv"
+BEST_REGULAR = "best_regular.csv"
 LANDSCAPE = "landscape.csv"
 TRAJECTORY = "trajectory.safetensors"
 

@@ -19,7 +19,7 @@ def polygons_of(cells: Sequence[Cell]) -> Figure | None:
     """A panel an instance; in a grid of two settings a column a value of the first, a row a value of the second.
 
     None where there is nothing to draw in one picture: more than 16 instances, instances that were not recorded, or
-    models of another number of features or not in the plane.
+    models of another number of features or of hidden dimensions.
     """
     panels: list[tuple[str, Tensor]] = []
     step = 0
@@ -29,7 +29,7 @@ def polygons_of(cells: Sequence[Cell]) -> Figure | None:
             return None
         recorded = read_trajectory(cell.folder)
         W, step = recorded.get("columns", recorded["W"])[-1], max(step, int(recorded["steps"][-1]))
-        if W.shape[:2] != (len(names), 2) or (panels and W.shape[1:] != panels[0][1].shape):
+        if len(W) != len(names) or (panels and W.shape[1:] != panels[0][1].shape):
             return None
         settings = [value for key, value in cell.labels.items() if key not in ("first_seed", "seeds")]  # in the names
         panels += [(", ".join([*settings, name]), own) for name, own in zip(names, W, strict=True)]

@@ -1,4 +1,4 @@
-"""Where a trained ReLU output model is in the landscape of its population loss: at a minimum, a saddle, or neither.
+"""Where a trained model is in the landscape of its population loss: at a minimum, a saddle, or neither.
 
 The stationary point near by is solved for, and the spectrum of the Hessian there gives the verdict.
 """
@@ -11,65 +11,78 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from src.distributions.supports import Enumerated
-from src.population.closed_form import relu_derivatives, relu_losses
+from src.population.surface import Points, Surface
 from src.theory.spectra import NOT_STATIONARY, classify, spectra
-from src.theory.stationary import REACH, flatten, nearest_stationary
+from src.theory.stationary import REACH, nearest_stationary
 
 N_AT_ONCE = 128  # instances between two reports of progress
 
 
 class Certificates(NamedTuple):
-    """What is known of each instance. P parameters: W row by row, then b.
+    """What is known of each instance. P parameters: W row by row, then b, then further ones.
 
     Attributes:
-        loss, loss_error, gradient_norm: at the given weights.
-        W, b: a stationary point near by, if one was found (not always the nearest: see `nearest_stationary`), with
+        loss, gradient_norm: at the given weights.
+        points: a stationary point near by, if one was found (not always the nearest: see `nearest_stationary`), with
         distance: from the given weights, and
         stationary_loss, stationary_gradient_norm: there.
-        eigenvalues: of the Hessian there, ascending, without those of rotations.
-        n_rotations: how many rotations move W; their eigenvalues are zero by symmetry.
-        n_zero_modes: zero eigenvalues, those of rotations among them.
+        kink_weight: the probability of examples that stand at a kink there, for which the loss has no second
+            derivative: then the Hessian is that of one side.
+        stationary_loss_error, hessian_error: how far the loss and eigenvalues there may be off; 0 where they are exact
+            but for roundings.
+        eigenvalues: of the Hessian there, ascending, without those that symmetry explains.
+        n_rotations, n_scalings: how many directions of either kind move the point; their eigenvalues are zero.
+        n_dead: parameters that do nothing there.
+        n_zero_modes: zero eigenvalues, all of these among them.
         n_negative: eigenvalues below zero.
+        n_unsure: eigenvalues whose sign the error leaves open.
         min_eigenvalue: the smallest that is not zero; NaN if all are.
-        verdicts: `minimum`, `saddle`, `degenerate` (no negative eigenvalue, but more zeros than rotations), or `not
-            stationary`, and then the spectrum is that of the given weights.
+        verdicts: `minimum`, `saddle`, `degenerate` (no negative eigenvalue, but more zeros than symmetry explains),
+            `undecided` (none is negative for sure, and the error leaves a sign open), or `not stationary`, and then the
+            spectrum is that of the given weights.
     """
 
     loss: Float[Tensor, " instance"]
-    loss_error: Float[Tensor, " instance"]
     gradient_norm: Float[Tensor, " instance"]
-    W: Float[Tensor, "instance hidden feature"]
-    b: Float[Tensor, "instance feature"]
+    points: Points
     distance: Float[Tensor, " instance"]
     stationary_loss: Float[Tensor, " instance"]
     stationary_gradient_norm: Float[Tensor, " instance"]
+    kink_weight: Float[Tensor, " instance"]
+    stationary_loss_error: Float[Tensor, " instance"]
+    hessian_error: Float[Tensor, " instance"]
     eigenvalues: Float[Tensor, "instance eigenvalue"]
     n_rotations: Int[Tensor, " instance"]
+    n_scalings: Int[Tensor, " instance"]
+    n_dead: Int[Tensor, " instance"]
     n_zero_modes: Int[Tensor, " instance"]
     n_negative: Int[Tensor, " instance"]
+    n_unsure: Int[Tensor, " instance"]
     min_eigenvalue: Float[Tensor, " instance"]
     verdicts: list[str]
 
 
 def certify(
-    W: Float[Tensor, "instance hidden feature"],
-    b: Float[Tensor, "instance feature"],
-    distribution: Enumerated,
+    start: Points,
+    surface: Surface,
+    instances: Int[Tensor, " instance"] | None = None,
     reach: float = REACH,
     on_progress: Callable[[int], None] = lambda n_done: None,
 ) -> Certificates:
-    """A certificate for every instance of x' = ReLU(W^T W x + b).
+    """A certificate for every instance, over a surface of its loss.
 
     Args:
+        start: the given weights, as `surface.flatten` makes them.
+        instances: which of the surface's instances they are; by default the first, the second and so on.
         reach: how far from the weights a stationary point is looked for.
         on_progress: called with the number of instances that have been certified since it was last called.
     """
+    instances = torch.arange(len(start)) if instances is None else instances
     parts = []
-    for part in zip(W.split(N_AT_ONCE), b.split(N_AT_ONCE), strict=True):  # type: ignore[no-untyped-call]
-        parts.append(_certify(*part, distribution, reach))
-        on_progress(len(part[0]))
-    return in_order(parts, list(range(len(W))))
+    for part, own in zip(start.split(surface.n_at_once), instances.split(surface.n_at_once), strict=True):  # type: ignore[no-untyped-call]
+        parts.append(_certify(part, surface, own, reach))
+        on_progress(len(part))
+    return in_order(parts, list(range(len(start))))
 
 
 def in_order(parts: Sequence[Certificates], instances: Sequence[int]) -> Certificates:
@@ -80,23 +93,22 @@ def in_order(parts: Sequence[Certificates], instances: Sequence[int]) -> Certifi
     return Certificates(*(torch.cat(own)[order] for own in tensors), [verdict[k] for k in order.tolist()])  # type: ignore[call-arg, arg-type]
 
 
-def _certify(W: Tensor, b: Tensor, distribution: Enumerated, reach: float) -> Certificates:
-    losses, start = relu_losses(W, b, distribution), flatten(W, b)
-    here = relu_derivatives(W, b, distribution)
-    point = nearest_stationary(W, b, distribution, reach)
-    at = relu_derivatives(point.W, point.b, distribution)
-    spectrum = spectra(point.W, at.hessian)
-    found = zip(point.is_stationary.tolist(), classify(spectrum), strict=True)
-    verdicts = [verdict if is_stationary else NOT_STATIONARY for is_stationary, verdict in found]
+def _certify(start: Points, surface: Surface, instances: Tensor, reach: float) -> Certificates:
+    here = surface.derivatives(start, instances)
+    points, is_stationary = nearest_stationary(start, surface, instances, reach, here)
+    at = surface.derivatives(points, instances)
+    errors = surface.errors(points, instances)
+    spectrum = spectra(at.hessian, surface.symmetries(points), errors.hessian)
+    found = zip(is_stationary.tolist(), classify(spectrum), strict=True)
     return Certificates(
-        losses.loss,
-        losses.error,
+        here.loss,
         here.gradient.norm(dim=1),
-        point.W,
-        point.b,
-        (flatten(point.W, point.b) - start).norm(dim=1),
+        points,
+        (points - start).norm(dim=1),
         at.loss,
         at.gradient.norm(dim=1),
+        surface.kink_weight(points, instances),
+        *errors,
         *spectrum,
-        verdicts,
+        [verdict if stationary else NOT_STATIONARY for stationary, verdict in found],
     )

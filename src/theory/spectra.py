@@ -1,21 +1,25 @@
-"""The spectrum of a Hessian, without the directions in which symmetry says that nothing changes, and the verdict.
+"""The spectrum of a Hessian, its zeros by their reasons, and the verdict.
 
-Rotating the hidden space changes no reconstruction: each of its m (m - 1) / 2 planes is a direction without curvature
-wherever W spans it, and is set apart from the others, so that one more flat direction shows.
+A direction has no curvature where
+
+    symmetry moves nothing that the loss sees: rotations of the hidden space, m (m - 1) / 2 of them, fewer where W does
+        not span it; of an untied pair also its scalings, W -> M W and V -> M^-1 V,
+    a parameter does nothing there: the bias of an answer that is never on, a weight behind a neuron that is never on,
+    or the loss is flat for real.
 """
 
-import itertools
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from src.population.surface import ROTATION
+
 MINIMUM, SADDLE, DEGENERATE, NOT_STATIONARY = ("minimum", "saddle", "degenerate", "not stationary")
+UNDECIDED = "undecided"
 FLAT = 1e-6  # an eigenvalue is zero below this share of the largest
-
-
-# The spectrum.
 
 
 class Spectra(NamedTuple):
@@ -23,60 +27,76 @@ class Spectra(NamedTuple):
 
     eigenvalues: Float[Tensor, "instance eigenvalue"]
     n_rotations: Int[Tensor, " instance"]
+    n_scalings: Int[Tensor, " instance"]
+    n_dead: Int[Tensor, " instance"]
     n_zero_modes: Int[Tensor, " instance"]
     n_negative: Int[Tensor, " instance"]
+    n_unsure: Int[Tensor, " instance"]
     min_eigenvalue: Float[Tensor, " instance"]
-
-
-def rotation_directions(
-    W: Float[Tensor, "instance hidden feature"],
-) -> Float[Tensor, "instance rotation parameter"]:
-    """How W and b change under a turn in each plane of two hidden dimensions: dW = A W with antisymmetric A, db = 0."""
-    n_instances, m, n = W.shape
-    planes = list(itertools.combinations(range(m), 2))
-    directions = W.new_zeros(n_instances, len(planes), m * n + n)
-    for r, (k, other) in enumerate(planes):
-        directions[:, r, k * n : (k + 1) * n] = -W[:, other]
-        directions[:, r, other * n : (other + 1) * n] = W[:, k]
-    return directions
 
 
 def classify(spectrum: Spectra) -> list[str]:
     """The verdict on each stationary point."""
+    explained = spectrum.n_rotations + spectrum.n_scalings
     numbers = zip(
-        *(t.tolist() for t in (spectrum.n_negative, spectrum.n_zero_modes, spectrum.n_rotations)), strict=True
+        *(t.tolist() for t in (spectrum.n_negative, spectrum.n_unsure, spectrum.n_zero_modes, explained)), strict=True
     )
     return [
-        SADDLE if negative else DEGENERATE if zeros > rotations else MINIMUM for negative, zeros, rotations in numbers
+        SADDLE if negative else UNDECIDED if unsure else DEGENERATE if zeros > symmetric else MINIMUM
+        for negative, unsure, zeros, symmetric in numbers
     ]
 
 
 def spectra(
-    W: Float[Tensor, "instance hidden feature"], hessian: Float[Tensor, "instance parameter parameter"]
+    hessian: Float[Tensor, "instance parameter parameter"],
+    symmetries: Mapping[str, Float[Tensor, "instance direction parameter"]],
+    error: Float[Tensor, " instance"] | None = None,
 ) -> Spectra:
-    """Eigenvalues of the Hessian on what is orthogonal to all rotations, and how many are zero or negative.
+    """Eigenvalues of the Hessian on what is orthogonal to all symmetries, and how many are zero or negative.
 
-    Where W does not span the hidden space, fewer rotations move it; then the last eigenvalues are padded with NaN so
-    that the stack stays rectangular.
+    Where fewer symmetries move the point than elsewhere, the last eigenvalues are padded with NaN so that the stack
+    stays rectangular.
+
+    Args:
+        symmetries: directions without curvature, by kind; rotations before others.
+        error: of eigenvalues: one that is no farther from zero has no sign, unless it counts as zero.
     """
     n_parameters = hessian.shape[-1]
-    _, sizes, basis = torch.linalg.svd(rotation_directions(W), full_matrices=False)
-    moves = sizes > FLAT * sizes.amax(dim=1, keepdim=True).clamp(min=1e-12) if sizes.shape[1] else sizes > 0
-    n_rotations = moves.sum(dim=1)
-    basis = basis * moves.unsqueeze(-1)
-    rotations = basis.mT @ basis
-    across = torch.eye(n_parameters, dtype=hessian.dtype) - rotations
+    directions = torch.cat([*symmetries.values()], dim=1) if symmetries else hessian[:, :0]
+    basis, n_symmetric = _spanned(directions)
+    n_rotations = _spanned(symmetries[ROTATION])[1] if ROTATION in symmetries else torch.zeros_like(n_symmetric)
+    projector = basis.mT @ basis
+    across = torch.eye(n_parameters, dtype=hessian.dtype) - projector
     largest = torch.linalg.eigvalsh(hessian).abs().amax(dim=1)
-    # Rotations are moved above all other eigenvalues, and left out.
-    apart = across @ hessian @ across + 4 * (largest.clamp(min=1e-300))[:, None, None] * rotations
+    # What symmetry explains is moved above all other eigenvalues, and left out.
+    apart = across @ hessian @ across + 4 * (largest.clamp(min=1e-300))[:, None, None] * projector
     eigenvalues = torch.linalg.eigvalsh(apart)
-    kept = torch.arange(n_parameters) < (n_parameters - n_rotations).unsqueeze(1)
+    kept = torch.arange(n_parameters) < (n_parameters - n_symmetric).unsqueeze(1)
     is_zero = kept & (eigenvalues.abs() <= FLAT * largest.unsqueeze(1))
+    is_unsure = torch.zeros_like(is_zero)
+    if error is not None:
+        is_unsure = kept & ~is_zero & (eigenvalues.abs() <= error.unsqueeze(1))
+        is_unsure |= is_zero & (error > FLAT * largest).unsqueeze(1)
     smallest = eigenvalues.masked_fill(~kept | is_zero, torch.inf).amin(dim=1)
+    does_nothing = hessian.abs().amax(dim=2) <= FLAT * largest.unsqueeze(1)
     return Spectra(
         eigenvalues.masked_fill(~kept, torch.nan),
         n_rotations,
-        n_rotations + is_zero.sum(dim=1),
-        (kept & ~is_zero & (eigenvalues < 0)).sum(dim=1),
+        n_symmetric - n_rotations,
+        torch.minimum(does_nothing.sum(dim=1), is_zero.sum(dim=1)),
+        n_symmetric + is_zero.sum(dim=1),
+        (kept & ~is_zero & ~is_unsure & (eigenvalues < 0)).sum(dim=1),
+        is_unsure.sum(dim=1),
         smallest.masked_fill(smallest.isinf(), torch.nan),
     )
+
+
+def _spanned(
+    directions: Float[Tensor, "instance direction parameter"],
+) -> tuple[Float[Tensor, "instance direction parameter"], Int[Tensor, " instance"]]:
+    """An orthonormal basis of what the directions span, filled up with zeros, and its dimension."""
+    if directions.shape[1] == 0:
+        return directions, torch.zeros(len(directions), dtype=torch.int64)
+    _, sizes, basis = torch.linalg.svd(directions, full_matrices=False)
+    moves = sizes > FLAT * sizes.amax(dim=1, keepdim=True).clamp(min=1e-12)
+    return basis * moves.unsqueeze(-1), moves.sum(dim=1)

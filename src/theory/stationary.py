@@ -1,4 +1,4 @@
-"""Stationary points of the ReLU output model's population loss, near given weights.
+"""Stationary points of a model's population loss, near given weights.
 
 A run that ends is near a stationary point, not at one: the optimizer takes noisy steps and weight decay pulls.
 """
@@ -6,101 +6,89 @@ A run that ends is near a stationary point, not at one: the optimizer takes nois
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from src.distributions.supports import Enumerated
-from src.population.closed_form import Derivatives, relu_derivatives
+from src.population.derivatives import Derivatives
+from src.population.surface import Points, Surface
 from src.theory.spectra import FLAT, spectra
 
-REACH = 0.25  # how far a stationary point may lie, in the space of W and b together
-GRADIENT_NORM = 1e-11  # below it a point is stationary
+REACH = 0.25  # how far a stationary point may lie, in the space of all parameters together
 TRUST = 0.1  # the longest step
 N_STEPS = 60  # at most
 
 
-def flatten(
-    W: Float[Tensor, "instance hidden feature"], b: Float[Tensor, "instance feature"]
-) -> Float[Tensor, "instance parameter"]:
-    """All parameters in one row, float64."""
-    return torch.cat([W.detach().flatten(1), b.detach()], dim=1).double()
-
-
-def unflatten(
-    point: Float[Tensor, "instance parameter"], n_features: int
-) -> tuple[Float[Tensor, "instance hidden feature"], Float[Tensor, "instance feature"]]:
-    W = point[:, :-n_features]
-    return W.reshape(len(W), W.shape[1] // n_features, n_features), point[:, -n_features:]
-
-
-# A stationary point near by.
-
-
 class Stationary(NamedTuple):
-    """Stationary points, or the given weights where none was found."""
+    """Stationary points, or the given ones where none was found."""
 
-    W: Float[Tensor, "instance hidden feature"]
-    b: Float[Tensor, "instance feature"]
+    points: Points
     is_stationary: Bool[Tensor, " instance"]
 
 
 def nearest_stationary(
-    W: Float[Tensor, "instance hidden feature"],
-    b: Float[Tensor, "instance feature"],
-    distribution: Enumerated,
+    start: Points,
+    surface: Surface,
+    instances: Int[Tensor, " instance"],
     reach: float = REACH,
+    here: Derivatives | None = None,
 ) -> Stationary:
     """The nearer of two stationary points: where Newton's method leads, and where descent does.
 
     Newton's method finds a saddle as well as a minimum. Near a minimum it may still run off to a saddle where the
     Hessian at the given weights has a negative eigenvalue; so then the loss is descended from there too.
+
+    Args:
+        here: the derivatives at the start, where they are known.
     """
-    start, n_features = flatten(W, b), b.shape[1]
-    point, is_stationary = search(start, n_features, distribution, reach, descend=False)
-    point = turned_towards(start, point, n_features)
-    hessian = relu_derivatives(*unflatten(point, n_features), distribution).hessian
-    doubtful = ~is_stationary | (spectra(unflatten(point, n_features)[0], hessian).n_negative > 0)
+    point, is_stationary, there = _search(start, surface, instances, reach, descend=False, here=here)
+    doubtful = ~is_stationary | (spectra(there.hessian, surface.symmetries(point)).n_negative > 0)
+    point = surface.turned_towards(start, point)
     rows = doubtful.nonzero().flatten()
     if len(rows):
-        lower, found = search(start[rows], n_features, distribution, reach, descend=True)
-        lower = turned_towards(start[rows], lower, n_features)
+        lower, found = search(start[rows], surface, instances[rows], reach, descend=True)
+        lower = surface.turned_towards(start[rows], lower)
         farther = (point[rows] - start[rows]).norm(dim=1) <= (lower - start[rows]).norm(dim=1)
         better = found & ~(is_stationary[rows] & farther)
         point[rows[better]] = lower[better]
         is_stationary[rows[better]] = True
-    point = torch.where(is_stationary.unsqueeze(1), point, start)
-    return Stationary(*unflatten(point, n_features), is_stationary)
-
-
-def turned_towards(
-    start: Float[Tensor, "instance parameter"], point: Float[Tensor, "instance parameter"], n_features: int
-) -> Float[Tensor, "instance parameter"]:
-    """The rotation or reflection of each point that is nearest to its start (Schoenemann 1966): as good a point."""
-    (W, b), (target, _) = unflatten(point, n_features), unflatten(start, n_features)
-    left, _, right = torch.linalg.svd(target @ W.mT)
-    return flatten(left @ right @ W, b)
+    return Stationary(torch.where(is_stationary.unsqueeze(1), point, start), is_stationary)
 
 
 def search(
-    start: Float[Tensor, "instance parameter"],
-    n_features: int,
-    distribution: Enumerated,
+    start: Points,
+    surface: Surface,
+    instances: Int[Tensor, " instance"],
     reach: float,
     descend: bool,
     n_steps: int = N_STEPS,
-) -> tuple[Float[Tensor, "instance parameter"], Bool[Tensor, " instance"]]:
-    """Newton steps no longer than a trust radius, each accepted only if it lowers the gradient's norm, or the loss."""
+) -> tuple[Points, Bool[Tensor, " instance"]]:
+    """Newton steps no longer than a trust radius, each accepted only if it lowers the gradient's norm, or the loss.
 
-    def at(point: Tensor) -> Derivatives:
-        return relu_derivatives(*unflatten(point, n_features), distribution)
+    Returns: the points, and which of them are stationary and within reach.
+    """
+    point, is_stationary, _ = _search(start, surface, instances, reach, descend, n_steps)
+    return point, is_stationary
+
+
+def _search(
+    start: Points,
+    surface: Surface,
+    instances: Int[Tensor, " instance"],
+    reach: float,
+    descend: bool,
+    n_steps: int = N_STEPS,
+    here: Derivatives | None = None,
+) -> tuple[Points, Bool[Tensor, " instance"], Derivatives]:
+    """The same with the derivatives there."""
 
     def merit(derivatives: Derivatives) -> Tensor:
         return derivatives.loss if descend else derivatives.gradient.norm(dim=1)
 
     point, radius = start.clone(), torch.full_like(start[:, 0], TRUST)
-    now = at(point)
+    now = surface.derivatives(point, instances) if here is None else Derivatives(*(own.clone() for own in here))
+    enough = surface.gradient_norm
     for _ in range(n_steps):
-        moving = (now.gradient.norm(dim=1) > GRADIENT_NORM) & ((point - start).norm(dim=1) <= reach) & (radius > 1e-12)
+        moving = (now.gradient.norm(dim=1) > enough) & ((point - start).norm(dim=1) <= reach) & (radius > 1e-12)
         rows = moving.nonzero().flatten()
         if not len(rows):
             break
@@ -108,7 +96,7 @@ def search(
         step = _newton_step(old, descend)
         length = step.norm(dim=1)
         step *= (radius[rows] / length).clamp(max=1).unsqueeze(1)
-        new = at(point[rows] + step)
+        new = surface.derivatives(point[rows] + step, instances[rows])
         is_lower = merit(new) < merit(old)
         if descend:  # where losses differ by rounding alone
             is_lower |= (new.loss - old.loss < 1e-14 * old.loss) & (new.gradient.norm(dim=1) < old.gradient.norm(dim=1))
@@ -118,7 +106,7 @@ def search(
             tensor[accepted] = values[is_lower]
         radius[rows] = torch.where(is_lower, (2 * radius[rows]).clamp(max=TRUST), step.norm(dim=1) / 4)
     is_near = (point - start).norm(dim=1) <= reach
-    return point, (now.gradient.norm(dim=1) <= GRADIENT_NORM) & is_near
+    return point, (now.gradient.norm(dim=1) <= enough) & is_near, now
 
 
 def _newton_step(at: Derivatives, descend: bool) -> Float[Tensor, "instance parameter"]:

@@ -11,13 +11,14 @@ from src.data import SparseFeatures
 from src.data.features import N_VALIDATION_CHUNKS
 from src.distributions.examples import Chunk, Sample
 from src.distributions.seeds import TRAINING, VALIDATION, generator_for
+from src.distributions.sparse import MAX_SPARSE_FEATURES, SPARSE
 from src.distributions.supports import MAX_FEATURES, SupportSizes
 from tests.data.modules import ALPHA, sparse_features, training_data
 
 
 def many_features(**arguments: Any) -> SparseFeatures:
     """A small data module with too many features to be enumerated, so that it validates on a sample."""
-    return sparse_features(**{"n_features": MAX_FEATURES + 1} | arguments)
+    return sparse_features(**{"n_features": MAX_SPARSE_FEATURES + 1} | arguments)
 
 
 def validation_chunks(data: SparseFeatures) -> list[Chunk]:
@@ -40,11 +41,11 @@ def test_the_one_batch_of_validation_is_the_distribution_itself(loader: str) -> 
     assert len(getattr(data, loader)()) == 1
 
 
-def test_up_to_ten_features_are_enumerated_and_more_are_sampled() -> None:
-    kinds = [
-        type(SparseFeatures(n_features=n, validation_size=200).population) for n in (MAX_FEATURES, MAX_FEATURES + 1)
-    ]
-    assert kinds == [SupportSizes, Sample]
+@pytest.mark.parametrize(("p", "most"), [(SPARSE, MAX_SPARSE_FEATURES), (1.01 * SPARSE, MAX_FEATURES)])
+def test_so_many_features_are_enumerated_and_more_are_sampled(p: float, most: int) -> None:
+    """Ten, or twelve where few are active at once."""
+    modules = [SparseFeatures(n, p, validation_size=200) for n in (most, most + 1)]
+    assert [type(data.population) for data in modules] == [SupportSizes, Sample]
 
 
 # The fixed sample
@@ -76,15 +77,15 @@ def test_the_validation_sample_has_validation_size_draws() -> None:
 def test_the_weighted_validation_sample_has_active_entries_in_proportion_p() -> None:
     data = many_features(feature_probability=0.1, validation_size=100_000)
     share = sum((chunk.weights @ (chunk.x > 0).to(chunk.weights)).double() for chunk in validation_chunks(data))
-    n_active = round(float(share.mean()) * 1_100_000)
-    assert stats.binomtest(n_active, 1_100_000, 0.1).pvalue > ALPHA
+    n_active = round(float(share.mean()) * 1_300_000)
+    assert stats.binomtest(n_active, 1_300_000, 0.1).pvalue > ALPHA
 
 
 @pytest.mark.parametrize("other_seed", [0, 1, 2])
 def test_no_validation_example_is_a_training_example(other_seed: int) -> None:
     """Neither of the run with the same seed nor of a run with another."""
-    # At p = 1 two unrelated rows of eleven float32 numbers are never alike by chance.
-    data = {"n_features": MAX_FEATURES + 1, "feature_probability": 1.0, "validation_size": 2000}
+    # At p = 1 two unrelated rows of thirteen float32 numbers are never alike by chance.
+    data = {"n_features": MAX_SPARSE_FEATURES + 1, "feature_probability": 1.0, "validation_size": 2000}
     validation = {tuple(row) for row in validation_data(many_features(**data)).tolist()}
     training = training_data(sparse_features([0], max_steps=200, seed=other_seed, **data)).flatten(0, -2)
     assert validation.isdisjoint(tuple(row) for row in training.tolist())

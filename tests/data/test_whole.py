@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from src.data import SparsePopulation
-from src.distributions.supports import MAX_FEATURES
+from src.distributions.sparse import MAX_SPARSE_FEATURES
 from src.errors import ConfigError
 
 
@@ -35,7 +35,7 @@ def test_the_population_stream_ends_and_resumes_like_any_other() -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("n_features", MAX_FEATURES + 1), ("tolerance", 0.0), ("tolerance", 1.0), ("tolerance", 1e-9)]
+    ("field", "value"), [("n_features", MAX_SPARSE_FEATURES + 1), ("tolerance", 0.0), ("tolerance", 1.0), ("tolerance", 1e-9)]
 )
 def test_a_population_that_cannot_be_trained_on_is_refused(field: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=rf"^data\.{field} is {value}; it must be \S"):

@@ -26,7 +26,7 @@ from src.distributions.values import SIGNED, UNIT, values_named
 from src.errors import ConfigError
 from src.model import ReLUOutputModel
 from src.objective import Autograd
-from src.population.closed_form import relu_derivatives
+from src.population.closed_form import exact_derivatives
 from src.population.quadrature import integrate
 from src.theory.stationary import unflatten
 from tests.distributions.laws import LAWS
@@ -124,7 +124,7 @@ def test_gradient_and_hessian_are_those_of_the_loss(law: Distribution) -> None:
     point = torch.cat([0.7 * torch.randn(1, 2 * n), 0.3 * torch.randn(1, n)], dim=1).double()
     direction = torch.nn.functional.normalize(torch.randn_like(point))
     ahead, here, behind = (
-        relu_derivatives(*unflatten(point + k * step * direction, n), law.supports) for k in (1, 0, -1)
+        exact_derivatives(*unflatten(point + k * step * direction, n), law.supports) for k in (1, 0, -1)
     )
     slope = (ahead.loss - behind.loss) / (2 * step)
     torch.testing.assert_close(slope, (here.gradient * direction).sum(dim=1), rtol=1e-6, atol=1e-9)

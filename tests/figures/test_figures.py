@@ -11,10 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 
 from src.figures.basin import draw_basin, outcome_color
+from src.figures.columns import MAX_SPOKES
 from src.figures.elements import png
 from src.figures.gallery import draw_gallery, gallery_figure
 from src.figures.palette import FEATURE_COLORS, GEOMETRY_COLORS, feature_color, geometry_color, tint
-from src.figures.polygons import MAX_SPOKES, draw_polygon, polygon_figure
+from src.figures.polygons import draw_polygon, polygon_figure
 from src.figures.rates import draw_rates, draw_shares, rate_grid_figure, rates_figure
 from src.geometry.polygons import find_polygons
 from src.results.patching import ANOTHER, SAME
@@ -45,6 +46,12 @@ def test_a_polygon_has_a_spoke_for_each_column_and_its_learned_corners_in_order(
     turned = torch.atan2(corners[:, 1], corners[:, 0])
     assert len(corners) == 5
     assert torch.equal(turned, turned.sort().values)
+
+
+def test_a_polygon_in_the_plane_does_not_turn() -> None:
+    W = torch.stack([WITH_STUB, WITH_STUB])
+    usual, turned = (png(polygon_figure(W, ["one", "two"], 3, turn=turn)) for turn in (None, 30.0))
+    assert usual == turned
 
 
 def test_panels_say_how_many_features_are_learned() -> None:

@@ -131,17 +131,17 @@ def test_a_column_that_is_not_a_number_is_a_stub_among_the_others() -> None:
 
 
 @pytest.mark.parametrize("n_hidden", [1, 3, 5])
-def test_outside_the_plane_every_long_column_is_learned(n_hidden: int) -> None:
+def test_outside_the_plane_columns_of_one_direction_are_one_too(n_hidden: int) -> None:
     W = torch.zeros(n_hidden, 5, dtype=torch.float64)
-    W[0] = torch.tensor([1.0, 1.0, 0.3, 0.9, -1.0])  # two of them the same
-    assert (roles(W), directions(W)) == ("llsll", 4)
+    W[0] = torch.tensor([1.0, 1.0, 0.3, 0.9, -1.0])
+    assert (roles(W), directions(W)) == ("losol", 2)
 
 
-@pytest.mark.parametrize("n_hidden", [1, 3, 5])
-def test_outside_the_plane_there_are_no_polygons(n_hidden: int) -> None:
+@pytest.mark.parametrize(("n_hidden", "expected"), [(1, "antipodal pair"), (2, "digon"), (3, "digon"), (5, "digon")])
+def test_two_opposite_columns_have_a_name_in_any_space(n_hidden: int, expected: str) -> None:
     W = torch.zeros(n_hidden, 2, dtype=torch.float64)
-    W[0] = torch.tensor([1.0, -1.0])  # a digon, were it in a plane
-    assert name(W) == IRREGULAR
+    W[0] = torch.tensor([1.0, -1.0])
+    assert name(W) == expected
 
 
 def test_weights_that_are_being_trained_are_read_and_left_as_they_are() -> None:

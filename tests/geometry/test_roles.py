@@ -85,27 +85,30 @@ def test_a_polygon_with_overlaps_across_the_cut_keeps_its_name(turn: float) -> N
 
 def slow_roles(W: Tensor) -> tuple[list[str], int]:
     """The roles as the module describes them, one pair of columns at a time, and the number of directions."""
-    z = [complex(*column) for column in W.T.tolist()]
-    role = ["s" if abs(column) < STUB_NORM else "o" for column in z]
-    unseen = {i for i in range(len(z)) if role[i] == "o"}
+    columns = W.T.numpy()
+    length = np.linalg.norm(columns, axis=1)
+    cosine = columns @ columns.T / np.outer(length, length)
+    role = ["s" if own < STUB_NORM else "o" for own in length]
+    unseen = {i for i in range(len(columns)) if role[i] == "o"}
     n_directions = 0
     while unseen:
         group, reached = set(), {unseen.pop()}
         while reached:
             i = reached.pop()
             group.add(i)
-            near = {j for j in unseen if abs(np.angle(z[j] / z[i])) <= OVERLAP_ANGLE}
+            near = {j for j in unseen if math.acos(np.clip(cosine[i, j], -1, 1)) <= OVERLAP_ANGLE}
             unseen -= near
             reached |= near
-        role[max(group, key=lambda i: abs(z[i]))] = "l"
+        role[max(group, key=lambda i: length[i])] = "l"
         n_directions += 1
     return role, n_directions
 
 
+@pytest.mark.parametrize("n_hidden", [1, 2, 3, 4])
 @pytest.mark.parametrize(("n_features", "scale"), [(1, 1.0), (2, 1.0), (6, 0.7), (7, 1.0), (16, 0.8), (40, 1.0)])
-def test_roles_are_those_that_the_slow_search_finds(n_features: int, scale: float) -> None:
+def test_roles_are_those_that_the_slow_search_finds(n_features: int, scale: float, n_hidden: int) -> None:
     """On random columns, from a lone one to a crowd that rings the origin."""
-    W = noise((100, 2, n_features), scale, n_features)
+    W = noise((100 if n_hidden == 2 else 20, n_hidden, n_features), scale, n_features)
     polygons = find_polygons(W)
     expected = [slow_roles(W_i) for W_i in W]
     assert polygons.n_directions.tolist() == [n for _, n in expected]

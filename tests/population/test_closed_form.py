@@ -10,7 +10,7 @@ from torch import Tensor
 
 from src.distributions.sparse import Sparse
 from src.distributions.supports import SupportSizes
-from src.population.closed_form import relu_derivatives, relu_losses
+from src.population.closed_form import exact_derivatives, exact_losses
 from tests.population.models import random_model
 
 ROUNDING = 1e-12  # relative, of sums of hundreds of float64 numbers some of which cancel
@@ -46,7 +46,7 @@ def test_the_closed_form_is_that_of_rational_arithmetic(smallest: float, p: str)
     W, b = random_model(4, 4)
     W[:, :, 2:] *= smallest
     b[1:3, 2:] *= smallest
-    losses = relu_losses(W, b, SupportSizes.independent(4, float(Fraction(p))))
+    losses = exact_losses(W, b, SupportSizes.independent(4, float(Fraction(p))))
     for instance in range(4):
         G = (W[instance].T @ W[instance]).tolist()
         expected = [
@@ -68,7 +68,7 @@ def test_the_error_of_a_nearly_perfect_model_is_covered_too(largest: float, p: s
         products = largest * (2 * torch.rand(n, n, generator=generator, dtype=torch.float64) - 1)
         W = torch.linalg.cholesky((products.triu(1) + products.triu(1).T).fill_diagonal_(1)).T
         b = largest * (torch.rand(n, generator=generator, dtype=torch.float64) - 0.5)
-        losses = relu_losses(W.unsqueeze(0), b.unsqueeze(0), SupportSizes.independent(n, float(Fraction(p))))
+        losses = exact_losses(W.unsqueeze(0), b.unsqueeze(0), SupportSizes.independent(n, float(Fraction(p))))
         G = [[Fraction(g) for g in row] for row in (W.T @ W).tolist()]
         biases = [Fraction(value) for value in b.tolist()]
         expected = sum(exact_feature_loss(G[i], biases[i], i, Fraction(p)) for i in range(n)) / n
@@ -81,7 +81,7 @@ def test_the_closed_form_is_the_mean_of_a_large_sample(n_features: int, n_hidden
     W, b = random_model(3, n_features, n_hidden)
     x = Sparse(n_features, 0.3).draw((200_000,), torch.Generator().manual_seed(1)).double()
     errors = (x - torch.relu(x @ W.mT @ W + b.unsqueeze(1))).square()
-    exact = relu_losses(W, b, SupportSizes.independent(n_features, 0.3)).feature_losses
+    exact = exact_losses(W, b, SupportSizes.independent(n_features, 0.3)).feature_losses
     away = (errors.mean(dim=1) - exact) / (errors.std(dim=1) / len(x) ** 0.5)
     assert away.abs().max() < 5  # standard errors, of at most 18 numbers
 
@@ -90,7 +90,7 @@ def test_sampling_comes_nearer_as_the_root_of_the_number_of_draws() -> None:
     """Over four decades, within the standard error: 400 models' samples of 100 to 1,000,000 draws."""
     W, b = random_model(1, 4)
     distribution = SupportSizes.independent(4, 0.3)
-    exact = relu_losses(W, b, distribution).loss
+    exact = exact_losses(W, b, distribution).loss
     generator, sizes = torch.Generator().manual_seed(2), [100, 1000, 10_000, 100_000, 1_000_000]
     deviations = []
     for size in sizes:
@@ -112,10 +112,10 @@ def test_the_loss_tends_to_that_of_one_feature_at_a_time() -> None:
     """As p falls, by a term of order p: two features at once."""
     W, b = random_model(3, 5)
     b = -b.abs()  # so that an empty example costs nothing
-    alone = relu_losses(W, b, SupportSizes.one_at_a_time(5)).loss
+    alone = exact_losses(W, b, SupportSizes.one_at_a_time(5)).loss
     differences = []
     for p in (1e-3, 1e-5, 1e-7):
-        loss = relu_losses(W, b, SupportSizes.independent(5, p)).loss
+        loss = exact_losses(W, b, SupportSizes.independent(5, p)).loss
         differences.append((loss / (5 * p) - alone).abs())
         assert (differences[-1] < 20 * p * alone).all()
     assert (differences[2] < differences[0] / 1e3).all()
@@ -130,8 +130,8 @@ def test_the_probabilities_of_the_sizes_are_binomial() -> None:
 def test_instances_have_the_same_loss_alone_and_in_company() -> None:
     W, b = random_model(300, 6)
     distribution = SupportSizes.independent(6, 0.1)
-    whole = relu_losses(W, b, distribution)
-    alone = relu_losses(W[250:251], b[250:251], distribution)
+    whole = exact_losses(W, b, distribution)
+    alone = exact_losses(W[250:251], b[250:251], distribution)
     torch.testing.assert_close(whole.loss[250:251], alone.loss, rtol=1e-14, atol=0)
 
 
@@ -144,7 +144,7 @@ def differences(W: Tensor, b: Tensor, distribution: SupportSizes, direction: Ten
 
     def at(sign: int) -> tuple[Tensor, Tensor]:
         move = sign * step * direction
-        shifted = relu_derivatives(W + move[:, :-n].reshape(W.shape), b + move[:, -n:], distribution)
+        shifted = exact_derivatives(W + move[:, :-n].reshape(W.shape), b + move[:, -n:], distribution)
         return shifted.loss, shifted.gradient
 
     (loss_after, gradient_after), (loss_before, gradient_before) = at(1), at(-1)
@@ -156,8 +156,8 @@ def differences(W: Tensor, b: Tensor, distribution: SupportSizes, direction: Ten
 def test_the_derivatives_are_those_of_the_loss(n_hidden: int, p: float) -> None:
     W, b = random_model(5, 4, n_hidden)
     distribution = SupportSizes.independent(4, p)
-    derivatives = relu_derivatives(W, b, distribution)
-    torch.testing.assert_close(derivatives.loss, relu_losses(W, b, distribution).loss, rtol=ROUNDING, atol=0)
+    derivatives = exact_derivatives(W, b, distribution)
+    torch.testing.assert_close(derivatives.loss, exact_losses(W, b, distribution).loss, rtol=ROUNDING, atol=0)
     direction = torch.randn(derivatives.gradient.shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
     slope, curvature = differences(W, b, distribution, direction)
     # A step of 1e-5 leaves 1e-10 of the third derivative and 1e-16 / 1e-5 of rounding.
@@ -171,7 +171,7 @@ def test_the_mean_of_the_examples_hessians_is_another_matrix() -> None:
     """It knows nothing of a kink that moves over an active feature; the population's Hessian does."""
     W, b = torch.tensor([[[1.1]]], dtype=torch.float64), torch.tensor([[-0.3]], dtype=torch.float64)
     distribution = SupportSizes.one_at_a_time(1)
-    hessian = relu_derivatives(W, b, distribution).hessian[0]
+    hessian = exact_derivatives(W, b, distribution).hessian[0]
     t = (torch.arange(100_000, dtype=torch.float64) + 0.5).unsqueeze(1) / 100_000
 
     def mean(parameters: Tensor) -> Tensor:
@@ -187,5 +187,5 @@ def test_derivatives_can_be_taken_where_lightning_evaluates() -> None:
     W, b = random_model(1, 3)
     distribution = SupportSizes.independent(3, 0.123)
     with torch.inference_mode():
-        inside = relu_derivatives(W.clone(), b.clone(), distribution)
-    assert torch.equal(inside.hessian, relu_derivatives(W, b, distribution).hessian)
+        inside = exact_derivatives(W.clone(), b.clone(), distribution)
+    assert torch.equal(inside.hessian, exact_derivatives(W, b, distribution).hessian)

@@ -10,7 +10,7 @@ from src.distributions.sparse import Sparse
 from src.distributions.supports import SupportSizes
 from src.model import ReLUOutputModel
 from src.objective import loss_and_gradient
-from src.population.closed_form import relu_losses
+from src.population.closed_form import exact_losses
 from src.population.losses import QUADRATURE, PopulationLosses
 from src.population.quadrature import integrate, n_quadrature_nodes, quadrature_nodes
 from tests.population.models import random_model
@@ -34,7 +34,7 @@ def test_a_model_with_weights_that_are_not_numbers_does_not_hold_up_the_others()
 def test_quadrature_agrees_with_the_closed_form_to_the_error_that_it_estimates(p: float) -> None:
     W, b = random_model(8, 4)
     distribution = SupportSizes.independent(4, p)
-    found, exact = of_model(W, b, distribution), relu_losses(W, b, distribution)
+    found, exact = of_model(W, b, distribution), exact_losses(W, b, distribution)
     assert found.method == QUADRATURE
     assert (found.error <= 1e-6 * found.loss).all()
     assert ((found.loss - exact.loss).abs() <= found.error).all()
@@ -48,7 +48,7 @@ def test_the_estimated_error_covers_the_true_one(p: float) -> None:
     W[:4], b[:4] = square, torch.tensor([-0.16, 0.0, 0.01, -0.1, 0.02, 0.03], dtype=torch.float64)
     W[1:4] += 1e-3 * torch.randn(3, 2, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     distribution = SupportSizes.independent(6, p)
-    found, exact = of_model(W, b, distribution), relu_losses(W, b, distribution)
+    found, exact = of_model(W, b, distribution), exact_losses(W, b, distribution)
     assert ((found.loss - exact.loss).abs() <= found.error).all()
 
 
@@ -76,7 +76,7 @@ def test_quadrature_stops_at_its_largest_rule_and_says_what_it_reached() -> None
 
     distribution = SupportSizes.independent(6, 0.3)
     found = integrate(weighted, distribution, tolerance=1e-12, max_nodes=20_000)
-    exact = relu_losses(W, b, distribution).loss
+    exact = exact_losses(W, b, distribution).loss
     assert (found.error > 1e-12 * found.loss).all()
     assert ((found.loss - exact).abs() <= found.error).all()
     assert sum(seen) < 100_000

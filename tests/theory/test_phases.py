@@ -8,24 +8,33 @@ from pathlib import Path
 import pytest
 import torch
 
-from src.distributions.supports import SupportSizes
-from src.population.closed_form import relu_derivatives
 from src.predictions import __main__ as predictions
-from src.runs.folder import CRITICAL_POINTS, CROSSINGS, LOSS_CHANGE, LOSS_CHANGE_PICTURE, PHASES, PHASES_PICTURE
+from src.runs.folder import (
+    BEST_REGULAR,
+    CRITICAL_POINTS,
+    CROSSINGS,
+    LOSS_CHANGE,
+    LOSS_CHANGE_PICTURE,
+    PHASES,
+    PHASES_PICTURE,
+)
 from src.runs.tables import read_rows
-from src.theory.branches import Branch, follow, probabilities, stationary_points
+from src.theory.branches import Branch, follow, of_one, probabilities, stationary_points
 from src.theory.candidates import candidates, describe
 from src.theory.crossings import crossings
+from src.theory.family import ReLUFamily, columns_of, independent
+from src.theory.regular import Sizes
 from src.theory.spectra import MINIMUM
-from src.theory.stationary import search, unflatten
+from src.theory.stationary import search
 from tests.running import ROOT, slow
 
 GRID = probabilities(0.05, 0.3, 2)
+THREE, SIX = ReLUFamily(3), ReLUFamily(6)
 
 
 @pytest.fixture(scope="module")
 def branches() -> list[Branch]:
-    return follow(3, GRID)
+    return follow(THREE, GRID)
 
 
 def test_the_grid_is_even_in_the_logarithm() -> None:
@@ -38,9 +47,9 @@ def test_every_point_of_a_branch_is_stationary_with_the_loss_it_says(branches: l
     for k, p in enumerate(GRID):
         for branch in branches:
             if branch.verdicts[k]:
-                at = relu_derivatives(*unflatten(branch.points[k : k + 1], 3), SupportSizes.independent(3, p))
+                at = independent(THREE, p).derivatives(branch.points[k : k + 1], torch.zeros(1).long())
                 assert float(at.gradient.norm()) < 1e-10
-                assert float(branch.loss[k]) == float(at.loss)
+                assert float(branch.loss[k]) == pytest.approx(float(at.loss), rel=1e-12)
             else:
                 assert branch.loss[k].isnan()
 
@@ -49,7 +58,7 @@ def test_every_point_of_a_branch_is_stationary_with_the_loss_it_says(branches: l
 def test_three_features_are_best_as_a_triangle(branches: list[Branch]) -> None:
     assert "triangle" in branches[0].name
     assert branches[0].verdicts == [MINIMUM] * len(GRID)
-    assert list(crossings(branches, 3, GRID)) == []
+    assert list(crossings(branches, THREE, GRID)) == []
 
 
 @pytest.mark.slow
@@ -62,13 +71,13 @@ def test_no_two_branches_have_the_same_name_or_the_same_points(branches: list[Br
 
 @pytest.mark.slow
 def test_known_points_are_not_found_again() -> None:
-    found = stationary_points(3, 0.1)
-    losses = relu_derivatives(*unflatten(found, 3), SupportSizes.independent(3, 0.1)).loss.tolist()
-    assert len(stationary_points(3, 0.1, losses)) == 0
+    found = stationary_points(THREE, 0.1)
+    losses = independent(THREE, 0.1).derivatives(found, of_one(found)).loss.tolist()
+    assert len(stationary_points(THREE, 0.1, losses)) == 0
 
 
 def test_candidates_are_of_every_polygon() -> None:
-    W, _ = unflatten(candidates(6), 6)
+    W = columns_of(candidates(SIX, 0.1, Sizes(SIX)), 2, 6)
     described = [describe(w.unsqueeze(0)) for w in W]
     for name in (
         "hexagon",
@@ -83,10 +92,8 @@ def test_candidates_are_of_every_polygon() -> None:
 @pytest.mark.parametrize(("n_features", "p"), [slow(5, 0.2249), slow(6, 0.06872)])
 def test_the_best_geometry_changes_where_two_have_the_same_loss(n_features: int, p: float) -> None:
     """Between two points of a coarse grid, to four digits."""
-    grid = [0.9 * p, 1.1 * p]
-    (crossing,) = [
-        c for c in crossings(follow(n_features, grid), n_features, grid) if math.isclose(c.p, p, rel_tol=0.05)
-    ]
+    grid, family = [0.9 * p, 1.1 * p], ReLUFamily(n_features)
+    (crossing,) = [c for c in crossings(follow(family, grid), family, grid) if math.isclose(c.p, p, rel_tol=0.05)]
     assert f"{crossing.p:.4g}" == str(p)
     assert (crossing.below, crossing.above) == {5: ("pentagon", "square + dead"), 6: ("hexagon", "pentagon + stub")}[
         n_features
@@ -96,7 +103,7 @@ def test_the_best_geometry_changes_where_two_have_the_same_loss(n_features: int,
 @pytest.mark.slow
 def test_a_window_between_two_points_of_the_grid_is_found() -> None:
     grid = [0.06, 0.1]  # the hexagon is best at the one and the pentagon with a dead feature at the other
-    found = [(f"{c.p:.4g}", c.below, c.above) for c in crossings(follow(6, grid), 6, grid)]
+    found = [(f"{c.p:.4g}", c.below, c.above) for c in crossings(follow(SIX, grid), SIX, grid)]
     assert found == [
         ("0.06872", "hexagon", "pentagon + stub"),
         ("0.08112", "pentagon + stub", "pentagon + dead"),
@@ -105,23 +112,23 @@ def test_a_window_between_two_points_of_the_grid_is_found() -> None:
 
 @pytest.mark.slow
 def test_a_crossing_is_where_the_losses_are_equal() -> None:
-    grid = [0.2, 0.25]
-    found = follow(5, grid)
-    (crossing,) = crossings(found, 5, grid)
+    grid, five = [0.2, 0.25], ReLUFamily(5)
+    found = follow(five, grid)
+    (crossing,) = crossings(found, five, grid)
     pair = [branch for branch in found if branch.name in (crossing.below, crossing.above)]
     points = torch.stack([branch.points[0] for branch in pair])
-    distribution = SupportSizes.independent(5, crossing.p)
-    at, _ = search(points, 5, distribution, 1.0, descend=False)
-    losses = relu_derivatives(*unflatten(at, 5), distribution).loss
+    surface = independent(five, crossing.p)
+    at, _ = search(points, surface, of_one(points), 1.0, descend=False)
+    losses = surface.derivatives(at, of_one(at)).loss
     assert float(losses[0]) == pytest.approx(float(losses[1]), rel=1e-8)
 
 
 @pytest.mark.slow
 def test_a_coarse_grid_gives_the_crossing_of_a_fine_one() -> None:
-    found = []
+    found, four = [], ReLUFamily(4)
     for n_points in (5, 21):
         grid = probabilities(0.3, 1.0, n_points)
-        found += [crossing.p for crossing in crossings(follow(4, grid), 4, grid)]
+        found += [crossing.p for crossing in crossings(follow(four, grid), four, grid)]
     assert len(found) == 2
     assert found[0] == pytest.approx(found[1], rel=1e-6)
 
@@ -173,6 +180,8 @@ def test_the_phases_command_writes_its_tables_and_its_picture(
     rows = read_rows(tmp_path / PHASES)
     assert {row["verdict"] for row in rows} <= {"minimum", "saddle", "degenerate"}
     assert len({row["p"] for row in rows}) == 2
+    regular = read_rows(tmp_path / BEST_REGULAR)
+    assert {row["verdict"] for row in regular if row["name"] == "triangle"} <= {"minimum", "saddle"}
     assert (tmp_path / PHASES_PICTURE).read_bytes().startswith(b"\x89PNG")
     output = " ".join(capsys.readouterr().out.split())
     assert (tmp_path / CROSSINGS).exists() == (n_features == 5)
@@ -195,6 +204,7 @@ def test_the_phases_command_writes_its_tables_and_its_picture(
             "--out is /dev/null/x; it must be a folder that can be made: Not a directory.",
         ),
         (["theory", "--out", "a\0b"], r"--out is 'a\x00b'; it must be a folder that can be made: it has a null byte."),
+        (["phases", "--n_hidden", "6"], "--n_hidden is 6; it must be from 1 to 5."),
         (["phases", "--n_features", "six"], "argument --n_features: invalid int value: 'six'"),
     ],
 )

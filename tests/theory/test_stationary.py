@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from src.distributions.supports import SupportSizes
-from src.population.closed_form import relu_derivatives
+from src.population.closed_form import exact_derivatives
 from src.theory.certificates import certify
 from src.theory.critical_points import CriticalPoint
 from src.theory.spectra import DEGENERATE, MINIMUM, NOT_STATIONARY, SADDLE, classify, rotation_directions, spectra
@@ -99,7 +99,7 @@ def test_the_loss_has_no_slope_along_any_rotation(n_hidden: int, n_rotations: in
     b = torch.full((1, 5), -0.1, dtype=torch.float64)
     directions = rotation_directions(W)
     assert directions.shape == (1, n_rotations, 5 * n_hidden + 5)
-    at = relu_derivatives(W, b, SupportSizes.independent(5, 0.2))
+    at = exact_derivatives(W, b, SupportSizes.independent(5, 0.2))
     assert (directions @ at.gradient.unsqueeze(-1)).abs().max() < 1e-14 if n_rotations else True
     assert spectra(W, at.hessian).n_rotations.item() == n_rotations
 

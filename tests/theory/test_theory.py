@@ -8,7 +8,7 @@ import torch
 
 from src.distributions.supports import SupportSizes
 from src.errors import ConfigError
-from src.population.closed_form import relu_derivatives
+from src.population.surface import PointwiseSurface
 from src.theory.critical_points import (
     MAX_VERTICES,
     CriticalPoint,
@@ -96,13 +96,18 @@ def test_a_better_bias_is_worth_what_is_published() -> None:
     assert CriticalPoint(5, 6).loss - CriticalPoint(5, 6, 1).loss == pytest.approx(1 / 144, rel=1e-12)
 
 
+def _one_at_a_time(n_features: int) -> PointwiseSurface:
+    return PointwiseSurface({"W": (2, n_features), "b": (n_features,)}, SupportSizes.one_at_a_time(n_features))
+
+
 @pytest.mark.parametrize("point", POINTS, ids=lambda point: f"{point.name} of {point.n_features}")
 def test_a_critical_point_has_its_loss_no_gradient_and_its_signature(point: CriticalPoint) -> None:
-    W, b = point.W.unsqueeze(0), point.b.unsqueeze(0)
-    at = relu_derivatives(W, b, SupportSizes.one_at_a_time(point.n_features))
+    surface = _one_at_a_time(point.n_features)
+    at_it = surface.flatten({"W": point.W.unsqueeze(0), "b": point.b.unsqueeze(0)})
+    at = surface.derivatives(at_it, torch.zeros(1).long())
     assert float(at.loss) * point.n_features == pytest.approx(point.loss, rel=1e-12, abs=1e-15)
     assert float(at.gradient.norm()) < 1e-14
-    assert classify(spectra(W, at.hessian)) == [point.stability]
+    assert classify(spectra(at.hessian, surface.symmetries(at_it))) == [point.stability]
 
 
 @pytest.mark.parametrize("k", range(5, MAX_VERTICES + 1))
@@ -116,10 +121,11 @@ def test_no_other_norm_and_bias_are_better(k: int) -> None:
 
 
 def test_a_dead_feature_with_zero_bias_gains_from_any_small_positive_one() -> None:
-    point, distribution = CriticalPoint(5, 6), SupportSizes.one_at_a_time(6)
+    point, surface = CriticalPoint(5, 6), _one_at_a_time(6)
     b = point.b.repeat(2, 1)
     b[0, 5], b[1, 5] = 1e-3, -1e-3
-    losses = 6 * relu_derivatives(point.W.repeat(2, 1, 1), b, distribution).loss
+    points = surface.flatten({"W": point.W.repeat(2, 1, 1), "b": b})
+    losses = 6 * surface.derivatives(points, torch.zeros(2).long()).loss
     assert losses[0] < point.loss
     assert float(losses[1]) == pytest.approx(point.loss, rel=1e-12)
 
