@@ -47,7 +47,7 @@ PARALLEL_FROM = 2**16  # entries of a step's x' from which a second thread pays
 MAX_SEED = 2**32 - 1  # numpy's
 # What `test` may have otherwise than the run: it ends in the same weights, and the same distribution.
 ONLY_TRAINING = (
-    *(f"model.init_args.{name}" for name in ("optimizer", "lr_scheduler")),
+    *(f"model.init_args.{name}" for name in ("certify", "optimizer", "lr_scheduler")),
     *(f"data.init_args.{name}" for name in ("batch_size", "block_size", "stream")),
 )
 yaml.SafeDumper.add_multi_representer(Enum, lambda dumper, value: dumper.represent_data(value.value))

@@ -14,8 +14,8 @@ from src.objective.kernel import Policy
 from src.population import closed_form
 from src.population.jumps import jumps_at
 from src.population.losses import PopulationLosses
-from src.population.row_quadrature import RowQuadrature
 from src.population.piecewise import Piecewise
+from src.population.row_quadrature import RowQuadrature
 from src.population.surface import Points, PointwiseSurface, Surface
 
 

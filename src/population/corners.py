@@ -108,7 +108,7 @@ def _nodes(
     ends = [values.low, *[values.high] * (len(at) - 1)]
     signs, pairs = [-1, 1, *[0] * (len(at) - 2)], zip(ends, at, strict=True)
     return (
-        [torch.where(is_large, *A.new_tensor([e, values.low + values.width * t])) for e, t in pairs],
+        [torch.where(is_large, A.new_tensor(e), A.new_tensor(values.low + values.width * t)) for e, t in pairs],
         [torch.where(is_large, inverse * s, w) for s, w in zip(signs, weights, strict=True)],
     )
 

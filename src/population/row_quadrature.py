@@ -19,7 +19,7 @@ from src.population.derivatives import RowDerivatives
 from src.population.jumps import Cost
 from src.population.losses import QUADRATURE, PopulationLosses
 from src.population.pieces import Pieces
-from src.population.quadrature import REFINEMENT, n_nodes_of_size, nodes_of_size
+from src.population.quadrature import MAX_POINTS, REFINEMENT, n_nodes_of_size, nodes_of_size
 
 _Value = Callable[[Tensor, Tensor, Tensor], Tensor]  # of rows on examples with weights
 
@@ -56,10 +56,11 @@ class RowQuadrature:
         """
         fine, coarse = (self._sum(rows, points, self._losses_on)[..., 0] for points in (self.points, self.coarser))
         factor = torch.ones_like(fine[0]) if importance is None else importance.double()
-        error = (factor * (fine - coarse)).mean(dim=1).abs() + UNSEEN * (factor * fine).mean(dim=1)
-        if self.jumps.kinks:
-            fine = fine + row_losses(rows, self.distribution, self.jumps)
-        feature_losses = factor * fine
+        exact = row_losses(rows, self.distribution, self.jumps)
+        error = (factor * (fine - coarse)).mean(dim=1).abs() + UNSEEN * (factor * (fine.abs() + exact.abs())).mean(
+            dim=1
+        )
+        feature_losses = factor * (fine + exact)
         return PopulationLosses(feature_losses, feature_losses.mean(dim=1), error, QUADRATURE)
 
     def derivatives(self, rows: Rows, is_coarse: bool = False) -> RowDerivatives:
@@ -87,9 +88,9 @@ class RowQuadrature:
             # Of all second derivatives, for the first ones too, of which less is asked.
             scale[1:] = float((total[..., n + 2 :] / n + exact.hessian.flatten(2)).abs().max()) * n / LESS
             finer = {size: math.ceil(REFINEMENT * points[size]) for size in self.sizes}
-            others = sum(n_nodes_of_size(self.distribution, size, points[size]) for size in self.sizes)
+            others = sum(self._count(size, n) for size, n in points.items())
             size = max(
-                (s for s in self.sizes if others + n_nodes_of_size(self.distribution, s, finer[s]) <= max_nodes),
+                (s for s, n in finer.items() if n <= MAX_POINTS and others + self._count(s, n) <= max_nodes),
                 key=changes.__getitem__,
                 default=None,
             )
@@ -99,6 +100,9 @@ class RowQuadrature:
             changes[size] = float(((part - parts[size]).abs() / scale).max())
             parts[size], points[size] = part, finer[size]
         return points
+
+    def _count(self, size: int, n_points: int) -> int:
+        return n_nodes_of_size(self.distribution, size, n_points)
 
     def _sum(self, rows: Rows, points: dict[int, int], value_on: _Value) -> Tensor:
         parts = [self._part(rows, size, n_points, value_on) for size, n_points in points.items()]

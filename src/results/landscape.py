@@ -77,7 +77,8 @@ def landscape_cells(certificates: Sequence[Mapping[str, Any]]) -> list[list[str]
 def _zero_modes(row: Mapping[str, Any]) -> str:
     """`4 (4)`, or `3 (1), 2 dead`."""
     zeros, rotations, scalings, dead = (
-        int(float(row[name])) for name in ("n_zero_modes", "n_rotations", "n_scalings", "n_dead")
+        int(float(row.get(name, 0)))
+        for name in ("n_zero_modes", "n_rotations", "n_scalings", "n_dead")  # older tables
     )
     return f"{zeros} ({rotations + scalings})" + (f", {dead} dead" if dead else "")
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import TENSORS, EventAccumulator
 
+from callbacks.landscape import _chosen
 from src import cli
 from src.model import ReLUOutputModel
 from src.results.landscape import landscape_cells, landscape_markdown
@@ -18,11 +19,11 @@ from tests.running import ROOT, read_census, run_cli, run_of, slow
 CONTRACT = ["instance", "seed", "geometry", "loss", "gradient_norm", "min_eigenvalue", "n_zero_modes", "verdict"]
 
 
-class Squared(ReLUOutputModel):
-    """A variant without a closed form."""
+class Mixing(ReLUOutputModel):
+    """A variant of which an instance cannot be computed without the others."""
 
     def decode(self, h: torch.Tensor) -> torch.Tensor:
-        return torch.relu(h @ self.W + self.b.unsqueeze(-2)).square()
+        return torch.relu(h @ self.W + self.b.unsqueeze(-2)) * (1 + self.W.mean())
 
 
 def certify(checkpoint: Path, *arguments: str) -> int:
@@ -88,18 +89,22 @@ def test_a_checkpoint_outside_a_run_folder_gets_a_run_of_its_own(trained: Path, 
 @pytest.mark.parametrize(
     ("setting", "method", "message"),
     [
-        slow("--data.n_features=11", "sample", "11 features are too many for the distribution to be enumerated"),
+        slow("--data.n_features=13", "sample", "13 features are too many for the distribution to be enumerated"),
         slow("--data=src.data.FiniteFeatures", "sample", "Examples of this distribution cannot be enumerated"),
-        slow("--model=tests.callbacks.test_landscape.Squared", "quadrature", "Squared has no closed form"),
+        slow(
+            "--model=tests.callbacks.test_landscape.Mixing --model.n_instances=2",
+            "quadrature",
+            "Mixing does not compute an instance without the others",
+        ),
     ],
 )
 def test_what_has_no_certificate_has_its_loss_with_its_error_and_says_so(
     setting: str, method: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_cli(tmp_path, setting, max_steps=60) == 0
+    assert run_cli(tmp_path, *setting.split(), max_steps=60) == 0
     run = run_of(tmp_path)
-    assert certify(run / CHECKPOINT, setting) == 0
-    (row,) = read_rows(run / LANDSCAPE)
+    assert certify(run / CHECKPOINT, *setting.split()) == 0
+    row, *_ = read_rows(run / LANDSCAPE)
     assert (row["loss_method"], row["verdict"]) == (method, "not certified")
     assert 0 < float(row["loss_error"]) < 0.01 * float(row["loss"])
     assert math.isnan(float(row["min_eigenvalue"]))
@@ -109,6 +114,47 @@ def test_what_has_no_certificate_has_its_loss_with_its_error_and_says_so(
 def test_without_a_checkpoint_there_is_nothing_to_certify(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["test", f"--config={ROOT / 'configs/hexagon.yaml'}"]) == 2
     assert capsys.readouterr().err == "error: ckpt_path is None; it must be the checkpoint that `test` is to certify.\n"
+
+
+@pytest.mark.slow
+def test_as_many_are_certified_as_are_asked_for_some_of_each_geometry(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_cli(tmp_path, "--model.n_instances=6", max_steps=400) == 0
+    run = run_of(tmp_path)
+    assert certify(run / CHECKPOINT, "--model.n_instances=6", "--model.certify=3") == 0
+    rows = read_rows(run / LANDSCAPE)
+    certified = [row for row in rows if row["verdict"] != "not certified"]
+    assert len(certified) == 3
+    assert all(math.isnan(float(row["distance"])) for row in rows if row not in certified)
+    geometries = dict.fromkeys(row["geometry"] for row in rows)
+    assert len({row["geometry"] for row in certified}) == min(3, len(geometries))
+    assert "certified: 3 instances of 6, some of each geometry" in " ".join(capsys.readouterr().out.split())
+
+
+def test_instances_are_chosen_in_rounds_over_geometries() -> None:
+    names = ["hexagon", "hexagon", "pentagon", "hexagon", "square", "pentagon"]
+    assert [_chosen(names, count) for count in (1, 3, 5, 9)] == [[0], [0, 2, 4], [0, 1, 2, 4, 5], [0, 1, 2, 3, 4, 5]]
+
+
+def test_no_instance_at_all_cannot_be_certified(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert certify(trained / CHECKPOINT, "--model.n_instances=2", "--model.certify=0") == 2
+    assert "model.certify is 0; it must be at least 1, or null for the default." in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_model_without_a_closed_form_is_certified_with_an_error_beside(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_cli(tmp_path, "--model=GELU", max_steps=60) == 0
+    run = run_of(tmp_path)
+    assert certify(run / CHECKPOINT, "--model=GELU") == 0
+    (found,) = read_rows(run / LANDSCAPE)
+    assert found["verdict"] != "not certified"
+    assert found["stationary_method"] == found["loss_method"] == "quadrature"
+    assert 0 < float(found["hessian_error"]) < 1e-4
+    assert 0 < float(found["stationary_loss_error"]) < 1e-6
+    assert "losses and curvatures: quadrature, error of the loss below" in " ".join(capsys.readouterr().out.split())
 
 
 def row(verdict: str, loss: float, geometry: str = "pentagon") -> dict[str, str]:
@@ -121,6 +167,8 @@ def row(verdict: str, loss: float, geometry: str = "pentagon") -> dict[str, str]
         "min_eigenvalue": "0.0027" if stationary else "nan",
         "n_zero_modes": "1",
         "n_rotations": "1",
+        "n_scalings": "0",
+        "n_dead": "0",
         "distance": "0.02",
     }
 

@@ -35,7 +35,8 @@ def test_the_population_stream_ends_and_resumes_like_any_other() -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("n_features", MAX_SPARSE_FEATURES + 1), ("tolerance", 0.0), ("tolerance", 1.0), ("tolerance", 1e-9)]
+    ("field", "value"),
+    [("n_features", MAX_SPARSE_FEATURES + 1), ("tolerance", 0.0), ("tolerance", 1.0), ("tolerance", 1e-9)],
 )
 def test_a_population_that_cannot_be_trained_on_is_refused(field: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=rf"^data\.{field} is {value}; it must be \S"):

@@ -26,9 +26,8 @@ from src.distributions.values import SIGNED, UNIT, values_named
 from src.errors import ConfigError
 from src.model import ReLUOutputModel
 from src.objective import Autograd
-from src.population.closed_form import exact_derivatives
 from src.population.quadrature import integrate
-from src.theory.stationary import unflatten
+from src.population.surface import PointwiseSurface
 from tests.distributions.laws import LAWS
 from tests.distributions.test_sparse import ALPHA, seeded
 from tests.running import slow
@@ -123,9 +122,8 @@ def test_gradient_and_hessian_are_those_of_the_loss(law: Distribution) -> None:
     n, step = law.n_features, 1e-5
     point = torch.cat([0.7 * torch.randn(1, 2 * n), 0.3 * torch.randn(1, n)], dim=1).double()
     direction = torch.nn.functional.normalize(torch.randn_like(point))
-    ahead, here, behind = (
-        exact_derivatives(*unflatten(point + k * step * direction, n), law.supports) for k in (1, 0, -1)
-    )
+    surface, instances = PointwiseSurface({"W": (2, n), "b": (n,)}, law.supports), torch.zeros(1).long()
+    ahead, here, behind = (surface.derivatives(point + k * step * direction, instances) for k in (1, 0, -1))
     slope = (ahead.loss - behind.loss) / (2 * step)
     torch.testing.assert_close(slope, (here.gradient * direction).sum(dim=1), rtol=1e-6, atol=1e-9)
     curvature = (ahead.gradient - behind.gradient) / (2 * step)

@@ -15,6 +15,7 @@ from src.errors import ConfigError
 from src.model import ReLUOutputModel, ToyModel
 from src.objective import Autograd, Pointwise, ReLUOutput, build
 from src.objective.policies import policy_of
+from src.population.losses import CLOSED_FORM
 from src.population.quadrature import integrate
 from src.variants import GELU, L4, Importance, Leaky, Linear, NoBias, SquaredReLU, Untied
 from tests.objective.problems import FLOAT64, drawn
@@ -83,10 +84,10 @@ def test_the_closed_form_is_the_quadrature(kind: type[ToyModel]) -> None:
     found = model.losses_over(population)
     double = kind(n_features=3, n_instances=4).double()
     expected = integrate(lambda x, weights: Autograd(double).losses(x, weights), population)
-    assert found.method == "closed form"
+    assert found.method == CLOSED_FORM
     torch.testing.assert_close(found.feature_losses, expected.feature_losses, rtol=2e-6, atol=0)
     torch.testing.assert_close(found.loss, found.feature_losses.mean(dim=1))
-    assert not model.objective.has_closed_form  # with its derivatives
+    assert model.objective.surface(population).method == CLOSED_FORM
 
 
 def test_a_number_that_changes_is_the_policys_too() -> None:
