@@ -19,8 +19,8 @@ DRAW_COPIES = 2  # of a block while it is drawn: its instances one by one, and t
 class SparseFeatures(Features):
     """Endless data: fresh batches every step, and the whole distribution to validate on.
 
-    Where the law can be enumerated (the sparse one up to 10 features) the whole is exact. Otherwise it is a fixed
-    sample, whose losses have a standard error.
+    Where the law can be enumerated (the sparse one up to 10 features, or 12 where p is at most 0.1) the whole is exact.
+    Otherwise it is a fixed sample, whose losses have a standard error.
 
     Args:
         n_features: entries of an example, and

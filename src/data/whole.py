@@ -4,7 +4,7 @@ from src.data.features import Features
 from src.data.streams import WholeAtEveryStep
 from src.distributions.distribution import Distribution
 from src.distributions.examples import Chunk
-from src.distributions.sparse import Sparse
+from src.distributions.sparse import MAX_SPARSE_FEATURES, SPARSE, Sparse
 from src.distributions.supports import MAX_FEATURES, Enumerated
 from src.errors import require
 from src.population.quadrature import n_quadrature_nodes, quadrature_nodes
@@ -16,7 +16,7 @@ class SparsePopulation(Features):
     """Every step trains on all of the distribution, as quadrature nodes with weights.
 
     Args:
-        n_features: entries of an example, up to 10, and
+        n_features: entries of an example, up to 10, or 12 where p is at most 0.1, and
         feature_probability: p, the probability that a feature is active, in (0, 1]: the sparse law, in short.
         tolerance: relative accuracy of the loss, about; the smaller, the more nodes.
         block_size: optimizer steps that one Lightning batch carries.
@@ -37,7 +37,8 @@ class SparsePopulation(Features):
         law = Sparse(n_features, feature_probability) if distribution is None else distribution
         sizes, is_short = law.supports, distribution is None
         field, value = ("data.n_features", n_features) if is_short else ("data.distribution", type(law).__name__)
-        allowed = f"at most {MAX_FEATURES}, to be enumerated" if is_short else "one that can be enumerated"
+        most = f"at most {MAX_FEATURES}, or {MAX_SPARSE_FEATURES} where p is at most {SPARSE}, to be enumerated"
+        allowed = most if is_short else "one that can be enumerated"
         require(sizes is not None, field, value, allowed)
         assert sizes is not None
         require(0 < tolerance < 1, "data.tolerance", tolerance, "between 0 and 1")

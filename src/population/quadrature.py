@@ -4,7 +4,8 @@ An example has some active features, uniform and independent, and zeros elsewher
 the sets of active features, each an integral over a cube. Here it is
 
     for any model   by quadrature: nodes x with weights, refined until two rules agree (`integrate`);
-    for the ReLU output model   in closed form, with gradient and Hessian (`closed_form.py`).
+    for one whose answer is a function of z entry by entry   in closed form (`closed_form.py`), or by a quadrature that
+        knows its kinks (`row_quadrature.py`), with gradient and Hessian.
 
 Everything is float64.
 """
@@ -141,8 +142,8 @@ def integrate(
 
     Args:
         weighted_losses: from x [batch, feature] and weights [batch] to the losses [instance, feature] summed with them.
-        tolerance: relative, of the loss of every instance. Up to p = 0.1 it is usually met; with many features active
-            at once, or kinks along the axes, the largest rule may stop at 1e-5 or worse.
+        tolerance: relative, of the loss of every instance. The largest rule, which takes about as long as a thousand
+            steps of training, may stop at 1e-5 or worse where a model has kinks.
         max_nodes: the last rule has no more nodes than this, even if the tolerance is not met; `error` says what is.
     """
 

@@ -18,8 +18,8 @@ from tests.running import slow
 
 
 def of_model(W: Tensor, b: Tensor, distribution: SupportSizes) -> PopulationLosses:
-    """By quadrature, as if nothing were known of the model."""
-    return integrate(lambda x, weights: loss_and_gradient.losses_alone(W, b, x, weights), distribution)
+    """By quadrature, as if nothing were known of the model, and time did not matter."""
+    return integrate(lambda x, weights: loss_and_gradient.losses_alone(W, b, x, weights), distribution, max_nodes=2**24)
 
 
 def test_a_model_with_weights_that_are_not_numbers_does_not_hold_up_the_others() -> None:
@@ -59,7 +59,7 @@ def test_a_variant_agrees_with_sampling_within_the_standard_error() -> None:
 
     model = Leaky(n_features=4, n_instances=2)
     found = model.losses_over(SupportSizes.independent(4, 0.1))
-    assert (found.error <= 1e-6 * found.loss).all()
+    assert (found.error <= 1e-5 * found.loss).all()
     x = Sparse(4, 0.1).draw((400_000,), torch.Generator().manual_seed(5))
     errors = (x - model(x)).square().mean(dim=-1).detach().double()
     away = (errors.mean(dim=1) - found.loss) / (errors.std(dim=1) / len(x) ** 0.5)

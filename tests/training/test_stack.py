@@ -41,7 +41,7 @@ def test_a_precision_that_scales_the_loss_is_refused() -> None:
 
 
 @pytest.mark.parametrize("kind", [ReLUOutputModel, LeakyModel])
-@pytest.mark.parametrize("n_features", [6, 11])
+@pytest.mark.parametrize("n_features", [6, 13])
 def test_validation_logs_the_loss_over_the_distribution(kind: type[ReLUOutputModel], n_features: int) -> None:
     model = kind(n_features=n_features, n_instances=2)
     data = SparseFeatures(n_features=n_features, validation_size=SMALL_VALIDATION)
