@@ -18,6 +18,7 @@ from src.population.pieces import RELU, Pieces
 from src.population.quadrature import nodes_of_size
 from src.population.row_quadrature import RowQuadrature
 
+N_AT_ONCE = 128
 AT_KINK = 1e-9  # of z
 ROTATION, SCALING = "rotation", "scaling"
 Points = Float[Tensor, "instance parameter"]
@@ -48,7 +49,7 @@ class Surface(ABC):
 
     method = CLOSED_FORM
     gradient_norm = 1e-11
-    n_at_once = 128
+    n_at_once = N_AT_ONCE
 
     def __init__(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         self.shapes = dict(shapes)
@@ -107,7 +108,9 @@ class PointwiseSurface(Surface):
         super().__init__(shapes)
         self.distribution, self.pieces, self.rule = distribution, pieces, rule
         self.b, self.importance = b, importance
+        self.n_at_once = min(N_AT_ONCE, 4 * at_once(distribution))  # so that progress shows
         if pieces is None:
+            self.n_at_once = min(self.n_at_once, N_AT_ONCE // 4)
             assert rule is not None
             self.method, self.gradient_norm = QUADRATURE, 1e-10
 
