@@ -12,6 +12,7 @@ from src.geometry.polygons import IRREGULAR, REGULAR_WITHIN, angles_to_learned, 
 from src.geometry.shapes import shapes_of
 from tests.geometry.columns import name, noise, regular, residual, roles
 from tests.geometry.configurations import ALL, CUBE, DIGON, ONE, PRODUCTS, SOLIDS, beside, in_more_dimensions, moved
+from tests.running import slow
 
 # Turns and fits add roundings of 1e-16, the angles that `tests.geometry.configurations` gives in degrees none.
 EXACT = {"rtol": 0, "atol": 1e-12}
@@ -137,7 +138,7 @@ def test_near_misses_are_irregular(W: Tensor) -> None:
     assert REGULAR_WITHIN < float(found.residual) < 1
 
 
-@pytest.mark.parametrize("n_features", [4, 5, 6, 7, 8, 9, 10, 11, 12])
+@pytest.mark.parametrize("n_features", [4, 5, 6, 7, 8, *map(slow, (9, 10, 11, 12))])
 def test_random_columns_are_hardly_ever_named(n_features: int) -> None:
     """Not one of 2,000 with five features or more; of four, a few that have two or three learned at right angles."""
     names = find_polygons(random_columns(n_features)).names
