@@ -43,6 +43,7 @@ class Landscape(Callback):
                                   there
         n_scalings, n_dead        zero eigenvalues of other symmetries, as an untied pair has them; parameters that do
                                   nothing there. What is left of `n_zero_modes` is flat for real.
+        n_unsure                  curvatures whose sign the error leaves open
         stationary_method         how that point was found: closed form or quadrature, with
         stationary_loss_error, hessian_error
                                   how far the loss and the eigenvalues may be off by the quadrature

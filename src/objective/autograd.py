@@ -53,7 +53,7 @@ class Autograd:
         Raises:
             ValueError: if they cannot be found, with the reason.
         """
-        return HookSurface(self, distribution)
+        return HookSurface(self, distribution, Autograd(self.model))
 
     def points(self, surface: Surface) -> Points:
         """The model's parameters as points of its surface, on the CPU."""

@@ -18,7 +18,7 @@ from src.population.surface import Errors, Points, Surface, difference
 TOLERANCES = (1e-5, 1e-4, 1e-3)  # relative, of a loss: the finest whose rule has no more than
 MAX_NODES = 2**17
 COARSER = 10.0  # times the tolerance: the rule that shows the error
-STEP = 1e-3  # of central differences: far more than how far apart nodes are in z
+STEP = 3e-3  # of central differences: far more than how far apart nodes are in z
 CAUTION = 4.0  # times what a coarser Hessian is off
 ENTRIES_AT_ONCE = 2**23  # examples, features and copies of an instance together
 N_AT_ONCE = 4
@@ -31,7 +31,8 @@ class HookSurface(Surface):
     the curvature of kinks that move over examples.
 
     Args:
-        objective: what computes the model, an `Autograd`.
+        objective: what computes the model, an `Autograd`, and
+        by_hooks: the plain one.
 
     Raises:
         ValueError: if an instance cannot be computed without the others.
@@ -40,7 +41,7 @@ class HookSurface(Surface):
     method = QUADRATURE
     n_at_once = N_AT_ONCE
 
-    def __init__(self, objective: Any, distribution: Enumerated) -> None:
+    def __init__(self, objective: Any, distribution: Enumerated, by_hooks: Any = None) -> None:
         self.objective, self.model = objective, objective.model
         if not objective.treats_instances_alone:
             raise ValueError("does not compute an instance without the others")
@@ -51,18 +52,25 @@ class HookSurface(Surface):
         start = self.flatten(dict(self.model.named_parameters()))[:N_AT_ONCE]
         (_, one), (_, other) = (self._gradients(start, torch.arange(len(start)), x) for x in (self.fine, self.coarse))
         self.gradient_norm = max(self.gradient_norm, float((one - other).norm(dim=1).max()))
-        self._generators = linear_symmetries(self.model, distribution.values)
+        self._generators = linear_symmetries(self.model, distribution.values, by_hooks)
 
     def derivatives(self, points: Points, instances: Int[Tensor, " instance"]) -> Derivatives:
         loss, gradient = self._gradients(points, instances, self.fine)
         return Derivatives(loss, gradient, self._hessians(points, instances, self.fine, STEP))
 
     def errors(self, points: Points, instances: Int[Tensor, " instance"]) -> Errors:
-        """By a coarser rule and twice the step, which halves what looks like curvature at a kink."""
+        """By a coarser rule and twice the step; and by how the two sides of a point differ, which at a kink they do."""
         loss, gradient = self._gradients(points, instances, self.coarse)
-        coarse = Derivatives(loss, gradient, self._hessians(points, instances, self.coarse, 2 * STEP))
+        coarse = Derivatives(loss, gradient, self._both_sides(points, instances, self.coarse, 2 * STEP)[0])
         found = difference(self.derivatives(points, instances), coarse)
-        return Errors(found.loss, CAUTION * found.hessian)
+        near, far = (self._both_sides(points, instances, self.fine, k * STEP)[1] for k in (1, 2))
+        # Where there is no kink, the sides differ in proportion to the step.
+        by_sides = torch.linalg.matrix_norm(2 * near - far, ord=2)
+        return Errors(found.loss, CAUTION * found.hessian + by_sides)
+
+    def kink_weight(self, points: Points, instances: Int[Tensor, " instance"]) -> Float[Tensor, " instance"]:
+        """NaN: kinks are not known."""
+        return torch.full_like(points[:, 0], torch.nan)
 
     def symmetries(self, points: Points) -> dict[str, Float[Tensor, "instance direction parameter"]]:
         found = self.unflatten(points)
@@ -70,15 +78,20 @@ class HookSurface(Surface):
         return {kind: torch.stack(own, dim=1) for kind, own in moved.items() if own}
 
     def _hessians(self, points: Points, instances: Tensor, nodes: Any, step: float) -> Tensor:
+        return self._both_sides(points, instances, nodes, step)[0]
+
+    def _both_sides(self, points: Points, instances: Tensor, nodes: Any, step: float) -> tuple[Tensor, Tensor]:
+        """The Hessians by central differences, and those ahead less those behind."""
         moves = step * torch.eye(points.shape[1], dtype=points.dtype)
-        rows = []
+        rows, sides = [], []
         for point, instance in zip(points, instances, strict=True):
-            beside = torch.cat([point + moves, point - moves])
+            beside = torch.cat([point + moves, point - moves, point.unsqueeze(0)])
             _, gradients = self._gradients(beside, instance.expand(len(beside)), nodes)
-            ahead, behind = gradients.chunk(2)
+            ahead, behind, here = gradients.split([len(moves), len(moves), 1])  # type: ignore[no-untyped-call]
             rows.append((ahead - behind) / (2 * step))
+            sides.append((ahead + behind - 2 * here) / step)
         hessian = torch.stack(rows)
-        return (hessian + hessian.mT) / 2
+        return (hessian + hessian.mT) / 2, torch.stack(sides)
 
     def _gradients(self, points: Points, instances: Tensor, nodes: Any) -> tuple[Tensor, Tensor]:
         """Losses and gradients, of as many points at a time as memory has room for."""
@@ -103,9 +116,9 @@ class HookSurface(Surface):
         try:
             for name, own in parameters.items():
                 own.grad = None
-                own.data = found[name] if name in found else own.data[instances].double()
+                own.data = found[name] if name in found else own.data[instances].to(points)
             for own, data in numbers:
-                own.data = data.double()
+                own.data = data.to(points)
             yield
         finally:
             for own, data, grad in saved:

@@ -12,37 +12,37 @@ from src.population.piecewise import (
     KinkError,
     Piecewise,
     combined,
+    compared,
     constant,
     divided,
     logic,
     merged,
     minus,
     negative,
+    of_no_polynomial,
     smooth,
-    test,
     to_power,
     where,
 )
 
-SMOOTH = (
-    *("cos", "erf", "erfc", "exp", "expm1", "log", "log1p"),
-    *("log2", "reciprocal", "rsqrt", "sin", "sqrt", "tan", "tanh"),
-)
+SMOOTH = ("cos", "erf", "erfc", "exp", "expm1", "sin", "tanh")
+SINGULAR = ("log", "log1p", "log2", "reciprocal", "rsqrt", "sqrt", "tan")  # somewhere
 ZERO = constant(0)
 
 
 def _absolute(one: Piecewise) -> Piecewise:
-    return where(test("gt", one, ZERO), one, negative(one))
+    return where(compared("gt", one, ZERO), one, negative(one))
 
 
 def _sign(one: Piecewise) -> Piecewise:
-    return minus(test("gt", one, ZERO), test("lt", one, ZERO))
+    return minus(compared("gt", one, ZERO), compared("lt", one, ZERO))
 
 
 OPERATIONS: dict[str, Callable[..., Piecewise]] = {
     **{name: lambda one: one for name in ("clone", "view_of", *CONVERSIONS)},
     **{name: lambda one, name=name: smooth(name, one) for name in SMOOTH},
-    **{name: lambda one, other, name=name: test(name, one, other) for name in ("gt", "ge", "lt", "le", "eq", "ne")},
+    **{name: lambda one, name=name: smooth(name, of_no_polynomial(one)) for name in SINGULAR},
+    **{name: lambda one, other, name=name: compared(name, one, other) for name in ("gt", "ge", "lt", "le", "eq", "ne")},
     "abs": _absolute,
     "add": lambda one, other: combined(plus, one, other),
     "bitwise_and": lambda one, other: logic(min, one, other),
@@ -50,8 +50,8 @@ OPERATIONS: dict[str, Callable[..., Piecewise]] = {
     "bitwise_or": lambda one, other: logic(max, one, other),
     "bitwise_xor": lambda one, other: logic(lambda a, b: abs(a - b), one, other),
     "div": divided,
-    "maximum": lambda one, other: where(test("gt", one, other), one, other),
-    "minimum": lambda one, other: where(test("gt", one, other), other, one),
+    "maximum": lambda one, other: where(compared("gt", one, other), one, other),
+    "minimum": lambda one, other: where(compared("gt", one, other), other, one),
     "mul": lambda one, other: combined(times, one, other),
     "neg": negative,
     "sign": _sign,

@@ -15,6 +15,7 @@ from src.population import closed_form
 from src.population.jumps import jumps_at
 from src.population.losses import PopulationLosses
 from src.population.piecewise import Piecewise
+from src.population.quadrature import TOLERANCE
 from src.population.row_quadrature import RowQuadrature
 from src.population.surface import Points, PointwiseSurface, Surface
 
@@ -105,10 +106,14 @@ class Pointwise(Autograd):
         if cost.pieces is not None:
             return closed_form.exact_losses(W, b, population, V, importance, cost.pieces)
         try:
-            rule = self._rule(cost, population, rows := closed_form.rows_of(W, b, V))
+            found = self._rule(cost, population, rows := closed_form.rows_of(W, b, V)).losses(rows, importance)
         except ValueError:
             return super().losses_over(population, instances)
-        return rule.losses(rows, importance)
+        known = found.loss.isfinite()
+        if bool((found.error <= TOLERANCE * found.loss)[known].all()):
+            return found
+        other = super().losses_over(population, instances)  # where a bend is as good as a kink
+        return min(found, other, key=lambda own: float(own.error[known].max()))
 
     def surface(self, distribution: Enumerated) -> Surface:
         known, cost = self._roles(), self.cost
@@ -119,9 +124,13 @@ class Pointwise(Autograd):
         on_cpu = {role: own.detach().cpu() for role, own in known.items()}
         rule, fixed = None, None if "b" in free else on_cpu["b"].double()
         if cost.pieces is None:
+            rows = closed_form.rows_of(on_cpu["W"], on_cpu["b"], on_cpu.get("V"))
             try:
-                rule = self._rule(cost, distribution, closed_form.rows_of(on_cpu["W"], on_cpu["b"], on_cpu.get("V")))
+                rule = self._rule(cost, distribution, rows)
+                found = rule.losses(rows)
             except ValueError:
+                return super().surface(distribution)
+            if not bool((found.error <= TOLERANCE * found.loss)[found.loss.isfinite()].all()):
                 return super().surface(distribution)
         importance = None if self.model.importance is None else self.model.importance.cpu()
         return PointwiseSurface(free, distribution, cost.pieces, rule, fixed, importance)

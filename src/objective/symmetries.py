@@ -24,11 +24,12 @@ Move = Callable[[dict[str, Tensor]], dict[str, Tensor]]
 
 @torch.inference_mode(False)
 @torch.enable_grad()
-def linear_symmetries(model: Any, values: Values) -> dict[str, list[Move]]:
+def linear_symmetries(model: Any, values: Values, by_hooks: Any = None) -> dict[str, list[Move]]:
     """How parameters move, from those of a stack, under each symmetry: those that are rotations, and all others.
 
     Args:
         values: of examples at which the loss is looked at.
+        by_hooks: an objective that computes the model from its hooks, whatever its numbers; by default its own.
     """
     axes = [
         (name, axis, own.shape[axis])
@@ -41,7 +42,7 @@ def linear_symmetries(model: Any, values: Values) -> dict[str, list[Move]]:
     if not entries:
         return {}
     drawn = [_random_parameters(model, seed) for seed in range(MORE_TRIED + max(size for *_, size in axes))]
-    changes = torch.cat([_changes(model, axes, values, own) for own in drawn])  # [equation, entry]
+    changes = torch.cat([_changes(model, axes, values, own, by_hooks) for own in drawn])  # [equation, entry]
     _, sizes, basis = torch.linalg.svd(changes, full_matrices=True)
     sizes = torch.cat([sizes, sizes.new_zeros(len(basis) - len(sizes))])
     null = _that_move(basis[sizes <= NOTHING * sizes.max()], entries, drawn)  # [symmetry, entry]
@@ -73,12 +74,23 @@ def _random_parameters(model: Any, seed: int) -> dict[str, Tensor]:
     }
 
 
-def _changes(model: Any, axes: list[tuple[str, int, int]], values: Values, named: dict[str, Tensor]) -> Tensor:
+def _changes(
+    model: Any, axes: list[tuple[str, int, int]], values: Values, named: dict[str, Tensor], by_hooks: Any
+) -> Tensor:
     """How the losses of some examples change with each entry."""
     generator = torch.Generator().manual_seed(0)
     x = values.of(torch.rand(N_EXAMPLES, model.n_features, generator=generator, dtype=torch.float64))
     x = x * (torch.rand(x.shape, generator=generator) < SHARE_ACTIVE)
-    rows = []
+    before, model._objective = model.objective, by_hooks or model.objective
+    try:
+        return _slopes(model, axes, named, x)
+    finally:
+        model._objective = before
+
+
+def _slopes(model: Any, axes: list[tuple[str, int, int]], named: dict[str, Tensor], x: Tensor) -> Tensor:
+    """How each loss changes with each entry, [example and feature, entry]."""
+    rows = list[Tensor]()
     with torch.inference_mode(False), torch.enable_grad():
         leaves = {name: own.clone().requires_grad_() for name, own in named.items()}
         losses = _losses(model, leaves, x)  # [example and feature]

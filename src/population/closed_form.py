@@ -109,12 +109,12 @@ def rows_of(W: Columns, b: Float[Tensor, "instance feature"], V: Columns | None 
     return torch.cat([V.mT @ W, b.unsqueeze(-1)], dim=-1)
 
 
-def row_derivatives(rows: Rows, distribution: Enumerated, pieces: Pieces) -> RowDerivatives:
+def row_derivatives(rows: Rows, distribution: Enumerated, pieces: Pieces, is_check: bool = False) -> RowDerivatives:
     """Each feature's loss with its derivatives in its own row."""
     with torch.inference_mode(False), torch.enable_grad():  # Lightning evaluates in inference mode
         rows = rows.clone().requires_grad_()
         n = rows.shape[1]
-        losses = row_losses(rows, distribution, pieces) / n
+        losses = row_losses(rows, distribution, pieces, is_check) / n
         if not losses.requires_grad:
             zeros = torch.zeros_like(rows)
             return RowDerivatives(losses, zeros, zeros.unsqueeze(-1).expand(*zeros.shape, n + 1))

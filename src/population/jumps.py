@@ -14,6 +14,7 @@ Cost = Callable[[Tensor, Tensor], Tensor]  # c(z, x), entry by entry, float64
 ORDER = 4  # up to which derivatives' jumps are taken out
 MOST_OWN = 4  # powers of x in a jump
 BESIDE = 1e-6  # of a kink, and twice as far: where its two sides are looked at, to be extrapolated
+STEEPEST = 1e4  # of a derivative: what is steeper bends in too small a space for nodes
 CLOSE = 1e-6  # of the largest: a jump that is no polynomial in x to this is refused, and a smaller one is none
 
 
@@ -21,7 +22,7 @@ def jumps_at(cost: Cost, kinks: Sequence[float], values: Values) -> Pieces:
     """The jumps of a cost and of its derivatives in z up to the fourth, as a cost that is 0 before all kinks.
 
     Raises:
-        ValueError: if a jump is no polynomial of the fourth degree in x.
+        ValueError: if a jump is no polynomial of the fourth degree in x, or infinite, or as good as.
     """
     n_own = MOST_OWN + 1 if values.width > 0 else 1
     nodes = np.cos(np.pi * (np.arange(n_own) + 0.5) / n_own) / 2 + 0.5
@@ -30,9 +31,11 @@ def jumps_at(cost: Cost, kinks: Sequence[float], values: Values) -> Pieces:
     for kink in kinks:
         steps = (BESIDE, -BESIDE)
         sides = [2 * _derivatives(cost, kink + h, x) - _derivatives(cost, kink + 2 * h, x) for h in steps]
-        scale = max(1.0, float(torch.stack(sides).abs().max()))
         jump: dict[tuple[int, int], float] = {}
+        if float(torch.stack(sides).abs().max()) > STEEPEST:
+            raise ValueError(f"the cost is too steep at {kink}")
         for r, difference in enumerate((sides[0] - sides[1]).numpy()):
+            scale = max(1.0, float(torch.stack([side[r] for side in sides]).abs().max()))
             powers = np.polynomial.polynomial.polyfit(x[:n_own].numpy(), difference[:n_own], n_own - 1)
             if abs(np.polynomial.polynomial.polyval(x[-1].item(), powers) - difference[-1]) > CLOSE * scale:
                 raise ValueError(f"the jump at {kink} is no polynomial in x")

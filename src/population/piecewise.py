@@ -59,7 +59,12 @@ def negative(shape: Piecewise) -> Piecewise:
 
 
 def divided(one: Piecewise, other: Piecewise) -> Piecewise:
-    """A quotient is a polynomial if what it is divided by is a number."""
+    """A quotient is a polynomial if what it is divided by is a number.
+
+    Raises:
+        KinkError: if it is divided by another polynomial, which may be 0.
+    """
+    of_no_polynomial(other)
     return combined(lambda p, q: times(p, {(0, 0): 1 / q[0, 0]}) if set(q) == {(0, 0)} else None, one, other)
 
 
@@ -87,7 +92,18 @@ def smooth(name: str, shape: Piecewise) -> Piecewise:
     return combined(of, shape)
 
 
-def test(name: str, one: Piecewise, other: Piecewise) -> Piecewise:
+def of_no_polynomial(shape: Piecewise) -> Piecewise:
+    """The same, for a function that is singular somewhere.
+
+    Raises:
+        KinkError: if it is a polynomial of z or x, which takes every value, unless it is a number.
+    """
+    if any(p is not None and set(p) - {(0, 0)} for p in shape.polynomials):
+        raise KinkError("takes a function that may be singular")
+    return shape
+
+
+def compared(name: str, one: Piecewise, other: Piecewise) -> Piecewise:
     """Where two numbers compare so (`gt`, `le`, ...), as 0 or 1.
 
     Raises:

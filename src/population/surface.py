@@ -3,7 +3,7 @@
 import itertools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -13,13 +13,13 @@ from torch import Tensor
 from src.distributions.supports import Enumerated
 from src.population.closed_form import Rows, at_once, row_derivatives, rows_of
 from src.population.derivatives import Derivatives, RowDerivatives, over_parameters
+from src.population.grouped import GROUPED_FROM
 from src.population.losses import CLOSED_FORM, QUADRATURE
 from src.population.pieces import RELU, Pieces
-from src.population.quadrature import nodes_of_size
 from src.population.row_quadrature import RowQuadrature
 
 N_AT_ONCE = 128
-AT_KINK = 1e-9  # of z
+AT_KINK, JUST = 1e-9, 1e-13  # of z; below it
 ROTATION, SCALING = "rotation", "scaling"
 Points = Float[Tensor, "instance parameter"]
 
@@ -118,21 +118,26 @@ class PointwiseSurface(Surface):
         return self._derivatives(points, instances, False)
 
     def errors(self, points: Points, instances: Int[Tensor, " instance"]) -> Errors:
-        if self.pieces is not None:
+        if self.pieces is not None and self.distribution.n_features < GROUPED_FROM:
             return super().errors(points, instances)
-        return difference(*(self._derivatives(points, instances, is_coarse) for is_coarse in (False, True)))
+        return difference(*(self._derivatives(points, instances, is_check) for is_check in (False, True)))
 
     def kink_weight(self, points: Points, instances: Int[Tensor, " instance"]) -> Float[Tensor, " instance"]:
-        """Of empty examples, whose z is b, at most; where values are always one, of any."""
+        """Of examples in which no active feature moves some z from its kink; where values are always one, of any."""
         jumps = self.pieces or (self.rule.jumps if self.rule else None)
         rows, kinks = self._rows(points, instances), jumps.kinks if jumps else ()
-        total = torch.zeros_like(points[:, 0])
-        for size, probability in enumerate(self.distribution.size_probabilities):
-            if probability > 0 and (size == 0 or self.distribution.values.width == 0):
-                for x, weights in nodes_of_size(self.distribution, size, 1):
-                    z = rows[..., :-1] @ x.mT + rows[..., -1:]
-                    is_at = torch.stack([(z - kink).abs() <= AT_KINK for kink in kinks]).any(0) if kinks else z.isnan()
-                    total = total + is_at.any(dim=1).double() @ weights
+        total, law = torch.zeros_like(points[:, 0]), self.distribution
+        for size, probability in enumerate(law.size_probabilities):
+            if probability == 0 or not kinks or (size == 0 and self.b is not None):
+                continue  # of an empty example z is b: where that stays as it is, so does z
+            sets, share = law.sets(size), law.share(size)
+            weights = share.to(rows) if isinstance(share, Tensor) else rows.new_full((len(sets),), share)
+            own = rows[..., :-1][..., sets]  # [instance, feature, support, active]
+            is_fixed = law.values.width == 0
+            z = rows[..., -1:] + law.values.high * own.sum(dim=-1) * is_fixed
+            stays = (own.abs() <= AT_KINK).all(dim=-1) | is_fixed
+            is_at = torch.stack([(z - kink).abs() <= AT_KINK for kink in kinks]).any(dim=0) & stays
+            total = total + is_at.any(dim=1).double() @ weights
         return total
 
     def turned_towards(self, start: Points, points: Points) -> Points:
@@ -167,12 +172,12 @@ class PointwiseSurface(Surface):
         n_parameters = sum(math.prod(shape) for shape in self.shapes.values())
         return torch.stack(directions, dim=1) if directions else found["W"].new_zeros(len(found["W"]), 0, n_parameters)
 
-    def _derivatives(self, points: Points, instances: Tensor, is_coarse: bool) -> Derivatives:
+    def _derivatives(self, points: Points, instances: Tensor, is_check: bool) -> Derivatives:
         found, rows = self.unflatten(points), self._rows(points, instances)
         importance = self.importance
         if importance is not None and importance.dim() == 2:
             importance = importance[instances]
-        parts = [self._by_row(part, is_coarse) for part in rows.split(at_once(self.distribution))]  # type: ignore[no-untyped-call]
+        parts = [self._by_row(part, is_check) for part in rows.split(at_once(self.distribution))]  # type: ignore[no-untyped-call]
         by_row = RowDerivatives(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
         loss, gradient, hessian = over_parameters(by_row, found["W"], found.get("V"), importance)
         if self.b is not None:  # which stays as it is
@@ -185,8 +190,21 @@ class PointwiseSurface(Surface):
         found = self.unflatten(points)
         return rows_of(found["W"], found["b"] if self.b is None else self.b[instances], found.get("V"))
 
-    def _by_row(self, rows: Tensor, is_coarse: bool) -> RowDerivatives:
+    def _by_row(self, rows: Tensor, is_check: bool) -> RowDerivatives:
         if self.pieces is not None:
-            return row_derivatives(rows, self.distribution, self.pieces)
+            return row_derivatives(below_kinks(rows, self.pieces.kinks), self.distribution, self.pieces, is_check)
         assert self.rule is not None
-        return self.rule.derivatives(rows, is_coarse)
+        return self.rule.derivatives(below_kinks(rows, self.rule.jumps.kinks), is_check)
+
+
+def below_kinks(rows: Rows, kinks: Sequence[float]) -> Rows:
+    """Where the bias is at a kink: just below it, with entries of 0 where they are as good as 0.
+
+    So the Hessian is that of one side, whatever the roundings.
+    """
+    for kink in kinks:
+        is_at = ((rows[..., -1:] - kink).abs() <= AT_KINK).expand_as(rows)
+        lower = torch.where(rows.abs() <= AT_KINK, 0.0, rows)
+        lower = torch.cat([lower[..., :-1], torch.full_like(rows[..., -1:], kink - JUST)], dim=-1)
+        rows = torch.where(is_at, lower, rows)
+    return rows

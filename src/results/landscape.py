@@ -136,6 +136,7 @@ COLUMNS = (
     "stationary_gradient_norm",
     "n_scalings",
     "n_dead",
+    "n_unsure",
     "stationary_method",
     "stationary_loss_error",
     "hessian_error",

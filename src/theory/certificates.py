@@ -94,12 +94,14 @@ def in_order(parts: Sequence[Certificates], instances: Sequence[int]) -> Certifi
 
 
 def _certify(start: Points, surface: Surface, instances: Tensor, reach: float) -> Certificates:
+    is_finite = start.isfinite().all(dim=1)
+    start = torch.where(is_finite.unsqueeze(1), start, 0.0)  # of an instance that diverged nothing is known
     here = surface.derivatives(start, instances)
     points, is_stationary = nearest_stationary(start, surface, instances, reach, here)
     at = surface.derivatives(points, instances)
     errors = surface.errors(points, instances)
     spectrum = spectra(at.hessian, surface.symmetries(points), errors.hessian)
-    found = zip(is_stationary.tolist(), classify(spectrum), strict=True)
+    found = zip((is_stationary & is_finite).tolist(), classify(spectrum), strict=True)
     return Certificates(
         here.loss,
         here.gradient.norm(dim=1),

@@ -119,6 +119,9 @@ def test_kinks_of_another_answer_are_found(name: str) -> None:
         (lambda z: z * torch.round(z), None, "takes round"),
         (lambda z: torch.relu(z) ** 1.5, None, "takes the power 1.5"),
         (lambda z: torch.relu(torch.tanh(z)), None, "no polynomial has a value"),
+        (lambda z: torch.sqrt(torch.relu(z) + 1e-3), None, "may be singular"),
+        (lambda z: torch.log1p(torch.relu(z)), None, "may be singular"),
+        (lambda z: z / (1 + z.abs()), None, "may be singular"),
     ],
 )
 def test_what_has_kinks_elsewhere_is_refused_by_name(activate: Any, error: Any, reason: str) -> None:

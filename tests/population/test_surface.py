@@ -134,14 +134,25 @@ def test_no_example_is_at_a_kink_where_nothing_is_special() -> None:
         assert surface.kink_weight(points, torch.arange(2)).tolist() == [0, 0]
 
 
-@pytest.mark.parametrize("name", ["tied", "no bias"])
-def test_a_bias_at_the_kink_has_the_weight_of_empty_examples(name: str) -> None:
-    surface, points = surface_of(name, SupportSizes.independent(3, 0.3))
-    if name == "tied":
-        points[1, -1] = 0
-    expected = 0.7**3
-    found = surface.kink_weight(points, torch.arange(2)).tolist()
-    assert found == pytest.approx([0 if name == "tied" else expected, expected], rel=1e-12)
+def test_a_bias_at_the_kink_has_the_weight_of_empty_examples() -> None:
+    surface, points = surface_of("tied", SupportSizes.independent(3, 0.3))
+    points[1, -1] = 0
+    assert surface.kink_weight(points, torch.arange(2)).tolist() == pytest.approx([0, 0.7**3], rel=1e-12)
+
+
+def test_a_bias_that_stays_as_it_is_moves_no_example_over_a_kink() -> None:
+    surface, points = surface_of("no bias", SupportSizes.independent(3, 0.3))
+    assert surface.kink_weight(points, torch.arange(2)).tolist() == [0, 0]
+
+
+def test_columns_at_right_angles_leave_each_other_at_the_kink() -> None:
+    """All but the examples in which both are active, whose every z has left it; and the curvature is of one side."""
+    surface = PointwiseSurface({"W": (2, 2), "b": (2,)}, SupportSizes.independent(2, 0.3))
+    points = torch.tensor([[1.0, 0, 0, 1, 0, 0]], dtype=torch.float64)
+    assert surface.kink_weight(points, torch.arange(1)).item() == pytest.approx(1 - 0.3**2, rel=1e-12)
+    hessians = [surface.derivatives(points + shift, torch.arange(1)).hessian for shift in (0.0, 1e-12, -1e-12)]
+    for hessian in hessians[1:]:
+        torch.testing.assert_close(hessian, hessians[0], rtol=0, atol=1e-10)
 
 
 def test_a_kink_that_is_not_at_0_is_looked_for_where_it_is() -> None:

@@ -63,7 +63,7 @@ def test_a_point_with_one_more_flat_direction_is_degenerate() -> None:
     assert found.verdicts == [DEGENERATE]
     assert (found.n_zero_modes.item(), found.n_rotations.item()) == (4, 1)  # a dead column's two entries and its bias
     assert (found.n_scalings.item(), found.n_dead.item()) == (0, 3)
-    assert found.kink_weight.item() == 0  # one feature is always active
+    assert found.kink_weight.item() == 1  # the dead feature's z is at the kink in every example
 
 
 def test_a_model_that_is_far_from_everything_is_not_stationary() -> None:
