@@ -19,7 +19,7 @@ TOLERANCES = (1e-5, 1e-4, 1e-3)  # relative, of a loss: the finest whose rule ha
 MAX_NODES = 2**17
 COARSER = 10.0  # times the tolerance: the rule that shows the error
 STEP = 3e-3  # of central differences: far more than how far apart nodes are in z
-CAUTION = 4.0  # times what a coarser Hessian is off
+CAUTION = 4.0  # times what a coarser rule is off
 ENTRIES_AT_ONCE = 2**23  # examples, features and copies of an instance together
 N_AT_ONCE = 4
 
@@ -48,6 +48,7 @@ class HookSurface(Surface):
         named = self.model.named_parameters()
         super().__init__({name: tuple(own.shape[1:]) for name, own in named if own.requires_grad})
         tolerance = next((t for t in TOLERANCES if n_quadrature_nodes(distribution, t) <= MAX_NODES), TOLERANCES[-1])
+        self.tolerance = tolerance
         self.fine, self.coarse = (quadrature_nodes(distribution, t) for t in (tolerance, COARSER * tolerance))
         start = self.flatten(dict(self.model.named_parameters()))[:N_AT_ONCE]
         (_, one), (_, other) = (self._gradients(start, torch.arange(len(start)), x) for x in (self.fine, self.coarse))
@@ -66,7 +67,8 @@ class HookSurface(Surface):
         near, far = (self._both_sides(points, instances, self.fine, k * STEP)[1] for k in (1, 2))
         # Where there is no kink, the sides differ in proportion to the step.
         by_sides = torch.linalg.matrix_norm(2 * near - far, ord=2)
-        return Errors(found.loss, CAUTION * found.hessian + by_sides)
+        by_rule = torch.maximum(CAUTION * found.loss, self.tolerance * coarse.loss)  # two rules may agree by chance
+        return Errors(by_rule, CAUTION * found.hessian + by_sides)
 
     def kink_weight(self, points: Points, instances: Int[Tensor, " instance"]) -> Float[Tensor, " instance"]:
         """NaN: kinks are not known."""
