@@ -19,7 +19,7 @@ from src.population.pieces import RELU, Pieces
 from src.population.row_quadrature import RowQuadrature
 
 N_AT_ONCE = 128
-AT_KINK, JUST = 1e-9, 1e-13  # of z; below it
+AT_KINK, JUST = 1e-9, 1e-15  # of z; below it, relative to 1 or the kink
 ROTATION, SCALING = "rotation", "scaling"
 Points = Float[Tensor, "instance parameter"]
 
@@ -61,6 +61,10 @@ class Surface(ABC):
     def errors(self, points: Points, instances: Int[Tensor, " instance"]) -> Errors:
         """How far the loss and eigenvalues of the Hessian may be off, beyond roundings."""
         return Errors(torch.zeros_like(points[:, 0]), torch.zeros_like(points[:, 0]))
+
+    def below_kinks(self, points: Points, instances: Int[Tensor, " instance"]) -> Derivatives:
+        """The same where the loss has no second derivative: of the side on which every z at a kink is below it."""
+        return self.derivatives(points, instances)
 
     def kink_weight(self, points: Points, instances: Int[Tensor, " instance"]) -> Float[Tensor, " instance"]:
         """The probability of examples at a kink, as far as kinks are known."""
@@ -117,6 +121,10 @@ class PointwiseSurface(Surface):
     def derivatives(self, points: Points, instances: Int[Tensor, " instance"]) -> Derivatives:
         return self._derivatives(points, instances, False)
 
+    def below_kinks(self, points: Points, instances: Int[Tensor, " instance"]) -> Derivatives:
+        jumps = self.pieces or (self.rule.jumps if self.rule else None)
+        return self._derivatives(points, instances, False, jumps.kinks if jumps else ())
+
     def errors(self, points: Points, instances: Int[Tensor, " instance"]) -> Errors:
         if self.pieces is not None and self.distribution.n_features < GROUPED_FROM:
             return super().errors(points, instances)
@@ -172,8 +180,10 @@ class PointwiseSurface(Surface):
         n_parameters = sum(math.prod(shape) for shape in self.shapes.values())
         return torch.stack(directions, dim=1) if directions else found["W"].new_zeros(len(found["W"]), 0, n_parameters)
 
-    def _derivatives(self, points: Points, instances: Tensor, is_check: bool) -> Derivatives:
-        found, rows = self.unflatten(points), self._rows(points, instances)
+    def _derivatives(
+        self, points: Points, instances: Tensor, is_check: bool, below: Sequence[float] = ()
+    ) -> Derivatives:
+        found, rows = self.unflatten(points), below_kinks(self._rows(points, instances), below)
         importance = self.importance
         if importance is not None and importance.dim() == 2:
             importance = importance[instances]
@@ -192,9 +202,9 @@ class PointwiseSurface(Surface):
 
     def _by_row(self, rows: Tensor, is_check: bool) -> RowDerivatives:
         if self.pieces is not None:
-            return row_derivatives(below_kinks(rows, self.pieces.kinks), self.distribution, self.pieces, is_check)
+            return row_derivatives(rows, self.distribution, self.pieces, is_check)
         assert self.rule is not None
-        return self.rule.derivatives(below_kinks(rows, self.rule.jumps.kinks), is_check)
+        return self.rule.derivatives(rows, is_check)
 
 
 def below_kinks(rows: Rows, kinks: Sequence[float]) -> Rows:
@@ -205,6 +215,6 @@ def below_kinks(rows: Rows, kinks: Sequence[float]) -> Rows:
     for kink in kinks:
         is_at = ((rows[..., -1:] - kink).abs() <= AT_KINK).expand_as(rows)
         lower = torch.where(rows.abs() <= AT_KINK, 0.0, rows)
-        lower = torch.cat([lower[..., :-1], torch.full_like(rows[..., -1:], kink - JUST)], dim=-1)
+        lower = torch.cat([lower[..., :-1], torch.full_like(rows[..., -1:], kink - JUST * max(1.0, abs(kink)))], dim=-1)
         rows = torch.where(is_at, lower, rows)
     return rows

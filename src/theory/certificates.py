@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from src.population.surface import Points, Surface
-from src.theory.spectra import NOT_STATIONARY, classify, spectra
+from src.theory.spectra import NOT_STATIONARY, SADDLE, UNDECIDED, classify, spectra
 from src.theory.stationary import REACH, nearest_stationary
 
 N_AT_ONCE = 128  # instances between two reports of progress
@@ -27,7 +27,7 @@ class Certificates(NamedTuple):
         distance: from the given weights, and
         stationary_loss, stationary_gradient_norm: there.
         kink_weight: the probability of examples that stand at a kink there, for which the loss has no second
-            derivative: then the Hessian is that of one side.
+            derivative: then the Hessian is that of the side on which z is below the kink.
         stationary_loss_error, hessian_error: how far the loss and eigenvalues there may be off; 0 where they are exact
             but for roundings.
         eigenvalues: of the Hessian there, ascending, without those that symmetry explains.
@@ -100,8 +100,17 @@ def _certify(start: Points, surface: Surface, instances: Tensor, reach: float) -
     points, is_stationary = nearest_stationary(start, surface, instances, reach, here)
     at = surface.derivatives(points, instances)
     errors = surface.errors(points, instances)
+    weight = surface.kink_weight(points, instances)
+    at_kink = (weight > 0).nonzero().flatten()
+    as_it_is = classify(spectra(at.hessian, surface.symmetries(points), errors.hessian)) if len(at_kink) else []
+    if len(at_kink):
+        at.hessian[at_kink] = surface.below_kinks(points[at_kink], instances[at_kink]).hessian
     spectrum = spectra(at.hessian, surface.symmetries(points), errors.hessian)
-    found = zip((is_stationary & is_finite).tolist(), classify(spectrum), strict=True)
+    verdicts = classify(spectrum)
+    for i in at_kink.tolist():
+        if SADDLE == verdicts[i] != as_it_is[i]:  # on one side alone
+            verdicts[i] = UNDECIDED
+    found = zip((is_stationary & is_finite).tolist(), verdicts, strict=True)
     return Certificates(
         here.loss,
         here.gradient.norm(dim=1),
@@ -109,7 +118,7 @@ def _certify(start: Points, surface: Surface, instances: Tensor, reach: float) -
         (points - start).norm(dim=1),
         at.loss,
         at.gradient.norm(dim=1),
-        surface.kink_weight(points, instances),
+        weight,
         *errors,
         *spectrum,
         [verdict if stationary else NOT_STATIONARY for stationary, verdict in found],

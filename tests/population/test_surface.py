@@ -150,7 +150,7 @@ def test_columns_at_right_angles_leave_each_other_at_the_kink() -> None:
     surface = PointwiseSurface({"W": (2, 2), "b": (2,)}, SupportSizes.independent(2, 0.3))
     points = torch.tensor([[1.0, 0, 0, 1, 0, 0]], dtype=torch.float64)
     assert surface.kink_weight(points, torch.arange(1)).item() == pytest.approx(1 - 0.3**2, rel=1e-12)
-    hessians = [surface.derivatives(points + shift, torch.arange(1)).hessian for shift in (0.0, 1e-12, -1e-12)]
+    hessians = [surface.below_kinks(points + shift, torch.arange(1)).hessian for shift in (0.0, 1e-12, -1e-12)]
     for hessian in hessians[1:]:
         torch.testing.assert_close(hessian, hessians[0], rtol=0, atol=1e-10)
 
