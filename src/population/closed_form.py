@@ -90,9 +90,8 @@ def at_once(distribution: Enumerated) -> int:
     n = distribution.n_features
     if _grouped_p(distribution) is not None:
         return max(1, ENTRIES_AT_ONCE // (n * n * 2 ** (n - 1)))
-    largest = max(
-        len(distribution.sets(s)) * 2**s for s, probability in enumerate(distribution.size_probabilities) if probability
-    )
+    sizes = [s for s, probability in enumerate(distribution.size_probabilities) if probability]
+    largest = max((len(distribution.sets(s)) * 2**s for s in sizes), default=1)
     return max(1, ENTRIES_AT_ONCE // (n * largest))
 
 

@@ -50,12 +50,13 @@ def jumps_at(cost: Cost, kinks: Sequence[float], values: Values) -> Pieces:
 def _derivatives(cost: Cost, z: float, x: Tensor) -> Tensor:
     """The cost and its derivatives in z, [order, x]."""
     with torch.inference_mode(False), torch.enable_grad():
-        at = torch.full_like(x, z).requires_grad_()
-        found = [cost(at, x.clone())]
+        x = x.clone().unsqueeze(0)  # of one example, as hooks expect
+        at = torch.full_like(x, z).unsqueeze(0).requires_grad_()
+        found = [cost(at, x)]
         for _ in range(ORDER):
             if not found[-1].requires_grad:
-                found.append(torch.zeros_like(x))
+                found.append(torch.zeros_like(at))
                 continue
             (slope,) = torch.autograd.grad(found[-1].sum(), at, create_graph=True, allow_unused=True)
-            found.append(torch.zeros_like(x) if slope is None else slope)
-    return torch.stack([own.detach() for own in found])
+            found.append(torch.zeros_like(at) if slope is None else slope)
+    return torch.stack([own.detach()[0, 0] for own in found])
