@@ -18,7 +18,7 @@ from src.population.surface import Errors, Points, Surface, difference
 TOLERANCES = (1e-5, 1e-4, 1e-3)  # relative, of a loss: the finest whose rule has no more than
 MAX_NODES = 2**17
 COARSER = 10.0  # times the tolerance: the rule that shows the error
-STEP = 3e-3  # of central differences: far more than how far apart nodes are in z
+STEP = 1e-2  # of central differences: far more than how far apart nodes are in z
 CAUTION = 4.0  # times what a coarser rule is off
 ENTRIES_AT_ONCE = 2**23  # examples, features and copies of an instance together
 N_AT_ONCE = 4

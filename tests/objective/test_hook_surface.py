@@ -11,7 +11,7 @@ from src.population.losses import QUADRATURE
 from src.population.surface import ROTATION, PointwiseSurface
 from src.theory.certificates import certify
 from src.theory.critical_points import CriticalPoint
-from src.theory.spectra import MINIMUM
+from src.theory.spectra import MINIMUM, UNDECIDED
 
 HERE = torch.arange(1)
 
@@ -85,14 +85,15 @@ def test_the_model_is_left_as_it_was(surfaces: tuple[HookSurface, PointwiseSurfa
 
 
 @pytest.mark.slow
-def test_its_verdict_is_the_closed_forms() -> None:
+def test_its_verdict_is_the_closed_forms_or_none() -> None:
     point, distribution = CriticalPoint(5, 5), SupportSizes.one_at_a_time(5)
     surface = ByHooks(n_features=5, n_instances=1).objective.surface(distribution)
     start = surface.flatten({"W": point.W.unsqueeze(0), "b": point.b.unsqueeze(0)})
     start += 0.01 * torch.nn.functional.normalize(torch.randn(start.shape, generator=torch.Generator().manual_seed(0)))
     found = certify(start, surface, reach=0.1)
     exact = certify(start, PointwiseSurface(surface.shapes, distribution), reach=0.1)
-    assert found.verdicts == exact.verdicts == [MINIMUM]
+    assert exact.verdicts == [MINIMUM]
+    assert found.verdicts in ([MINIMUM], [UNDECIDED])  # as far as its error supports one
     assert found.n_zero_modes.tolist() == exact.n_zero_modes.tolist() == [1]
     torch.testing.assert_close(found.stationary_loss, exact.stationary_loss, rtol=1e-4, atol=0)
     away = (found.min_eigenvalue - exact.min_eigenvalue).abs()
