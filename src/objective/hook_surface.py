@@ -57,7 +57,7 @@ class HookSurface(Surface):
 
     def derivatives(self, points: Points, instances: Int[Tensor, " instance"]) -> Derivatives:
         loss, gradient = self._gradients(points, instances, self.fine)
-        return Derivatives(loss, gradient, self._hessians(points, instances, self.fine, STEP))
+        return Derivatives(loss, gradient, self._both_sides(points, instances, self.fine, STEP)[0])
 
     def errors(self, points: Points, instances: Int[Tensor, " instance"]) -> Errors:
         """By a coarser rule and twice the step; and by how the two sides of a point differ, which at a kink they do."""
@@ -78,9 +78,6 @@ class HookSurface(Surface):
         found = self.unflatten(points)
         moved = {kind: [self.flatten(move(found)) for move in every] for kind, every in self._generators.items()}
         return {kind: torch.stack(own, dim=1) for kind, own in moved.items() if own}
-
-    def _hessians(self, points: Points, instances: Tensor, nodes: Any, step: float) -> Tensor:
-        return self._both_sides(points, instances, nodes, step)[0]
 
     def _both_sides(self, points: Points, instances: Tensor, nodes: Any, step: float) -> tuple[Tensor, Tensor]:
         """The Hessians by central differences, and those ahead less those behind."""

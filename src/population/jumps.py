@@ -1,5 +1,6 @@
 """What jumps at the kinks of a cost c(z, x) that is no polynomial, as terms (z - kink)_+^r x^q."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -39,8 +40,7 @@ def jumps_at(cost: Cost, kinks: Sequence[float], values: Values) -> Pieces:
             powers = np.polynomial.polynomial.polyfit(x[:n_own].numpy(), difference[:n_own], n_own - 1)
             if abs(np.polynomial.polynomial.polyval(x[-1].item(), powers) - difference[-1]) > CLOSE * scale:
                 raise ValueError(f"the jump at {kink} is no polynomial in x")
-            factorial = float(torch.lgamma(torch.tensor(r + 1.0)).exp())
-            jump |= {(r, q): float(a) / factorial for q, a in enumerate(powers) if abs(a) > CLOSE * scale}
+            jump |= {(r, q): float(a) / math.factorial(r) for q, a in enumerate(powers) if abs(a) > CLOSE * scale}
         if jump:
             kept.append(kink)
             polynomials.append(plus(polynomials[-1], about(-kink, jump)))

@@ -122,8 +122,7 @@ class PointwiseSurface(Surface):
         return self._derivatives(points, instances, False)
 
     def below_kinks(self, points: Points, instances: Int[Tensor, " instance"]) -> Derivatives:
-        jumps = self.pieces or (self.rule.jumps if self.rule else None)
-        return self._derivatives(points, instances, False, jumps.kinks if jumps else ())
+        return self._derivatives(points, instances, False, self._kinks)
 
     def errors(self, points: Points, instances: Int[Tensor, " instance"]) -> Errors:
         if self.pieces is not None and self.distribution.n_features < GROUPED_FROM:
@@ -132,8 +131,7 @@ class PointwiseSurface(Surface):
 
     def kink_weight(self, points: Points, instances: Int[Tensor, " instance"]) -> Float[Tensor, " instance"]:
         """Of examples in which no active feature moves some z from its kink; where values are always one, of any."""
-        jumps = self.pieces or (self.rule.jumps if self.rule else None)
-        rows, kinks = self._rows(points, instances), jumps.kinks if jumps else ()
+        rows, kinks = self._rows(points, instances), self._kinks
         total, law = torch.zeros_like(points[:, 0]), self.distribution
         for size, probability in enumerate(law.size_probabilities):
             if probability == 0 or not kinks or (size == 0 and self.b is not None):
@@ -195,6 +193,11 @@ class PointwiseSurface(Surface):
             kept = [k for k in range(gradient.shape[1]) if not place <= k < place + rows.shape[1]]
             gradient, hessian = gradient[:, kept], hessian[:, kept][:, :, kept]
         return Derivatives(loss, gradient, hessian)
+
+    @property
+    def _kinks(self) -> Sequence[float]:
+        jumps = self.pieces or (self.rule.jumps if self.rule else None)
+        return jumps.kinks if jumps else ()
 
     def _rows(self, points: Points, instances: Tensor) -> Rows:
         found = self.unflatten(points)

@@ -95,7 +95,9 @@ def remarks(certificates: Sequence[Mapping[str, Any]]) -> list[str]:
     at_kink = [float(row["kink_weight"]) for row in certified if float(row["kink_weight"]) > 0]
     if at_kink:
         several = f"{counted(len(at_kink), 'instance')} at a kink that carries weight (up to {max(at_kink):.3g})"
-        found.append(f"{several}: the loss has no second derivative there, and the curvature is that of one side")
+        found.append(
+            f"{several}: the loss has no second derivative there, and the curvature is that of the side below it"
+        )
     return found
 
 

@@ -15,8 +15,6 @@ from src.population.surface import Points, Surface
 from src.theory.spectra import NOT_STATIONARY, SADDLE, UNDECIDED, classify, spectra
 from src.theory.stationary import REACH, nearest_stationary
 
-N_AT_ONCE = 128  # instances between two reports of progress
-
 
 class Certificates(NamedTuple):
     """What is known of each instance. P parameters: W row by row, then b, then further ones.
@@ -102,10 +100,11 @@ def _certify(start: Points, surface: Surface, instances: Tensor, reach: float) -
     errors = surface.errors(points, instances)
     weight = surface.kink_weight(points, instances)
     at_kink = (weight > 0).nonzero().flatten()
-    as_it_is = classify(spectra(at.hessian, surface.symmetries(points), errors.hessian)) if len(at_kink) else []
+    symmetries = surface.symmetries(points)
+    as_it_is = classify(spectra(at.hessian, symmetries, errors.hessian)) if len(at_kink) else []
     if len(at_kink):
         at.hessian[at_kink] = surface.below_kinks(points[at_kink], instances[at_kink]).hessian
-    spectrum = spectra(at.hessian, surface.symmetries(points), errors.hessian)
+    spectrum = spectra(at.hessian, symmetries, errors.hessian)
     verdicts = classify(spectrum)
     for i in at_kink.tolist():
         if SADDLE == verdicts[i] != as_it_is[i]:  # on one side alone
