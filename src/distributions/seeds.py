@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import torch
 
 # What a random stream is for, which keeps the streams of one seed apart.
-TRAINING, VALIDATION, INSTANCE, DONORS, COLUMNS, EXAMPLES = range(6)
+TRAINING, VALIDATION, INSTANCE, DONORS, COLUMNS, EXAMPLES, EDITS = range(7)
 N_SEEDS = 2**32  # what torch's CPU generator tells apart
 
 
