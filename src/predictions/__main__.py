@@ -4,6 +4,9 @@ python -m src.predictions theory          the post's formulas, and polygons whos
 python -m src.predictions phases          which geometry has the least population loss at which p, of any model whose
                                           answers are functions of W^T W x + b, entry by entry:
     phases --model Leaky --model.slope 0.1 --n_features 6 --n_hidden 3
+python -m src.predictions growth          how a small star of columns grows, and which of its waves grow with it
+python -m src.predictions outcome         which geometry seeds end in, foretold from their initial W
+python -m src.predictions outcome_fit     how: fits that anew to the census of a million seeds
 """
 
 import argparse
@@ -23,6 +26,7 @@ from rich.console import Console
 from src.commands import ENDINGS, exit_with, quiet, status_after
 from src.distributions.supports import MAX_FEATURES
 from src.errors import Arguments, require
+from src.predictions import growth, outcome
 from src.predictions.formulas import theory
 from src.predictions.models import family
 from src.predictions.phases import phases
@@ -33,6 +37,7 @@ waiting.end()
 LOWEST = 1e-6  # p below which losses, which are proportional to it, say nothing new
 MOST_POINTS = 10_000
 MOST_HIDDEN = 5
+OTHERS = {"growth": growth.growth, "outcome": outcome.foretell, "outcome_fit": outcome.fit}
 
 
 def _parse(args: Sequence[str] | None) -> argparse.Namespace:
@@ -51,6 +56,8 @@ def _parse(args: Sequence[str] | None) -> argparse.Namespace:
     of_phases.add_argument("--points", type=int, default=41, help="of the grid, evenly spaced in log p")
     out_help = "folder; by default one in lightning_logs that is named after the model and its size"
     of_phases.add_argument("--out", type=Path, help=out_help)
+    growth.add_to(commands)
+    outcome.add_to(commands)
     own, settings = _split(sys.argv[1:] if args is None else args)
     options = parser.parse_args(own)
     if options.command == "phases":
@@ -62,8 +69,12 @@ def _parse(args: Sequence[str] | None) -> argparse.Namespace:
         require(2 <= options.points <= MOST_POINTS, "--points", options.points, f"from 2 to {MOST_POINTS:,}")
         options.family = family(options.model, settings, n, m)
         options.out = options.out or Path(f"lightning_logs/{_folder_name(options.family)}")
+    elif options.command == "growth":
+        growth.check(options, settings)
     elif settings:
         parser.error(f"unrecognized arguments: {' '.join(settings)}")
+    if options.command in ("outcome", "outcome_fit"):
+        outcome.check(options)
     return options
 
 
@@ -97,9 +108,11 @@ def main(args: Sequence[str] | None = None) -> int:
     console = Console()
     try:
         options = _parse(args)
-        with new_folder(options.out):
+        with new_folder(options.folder if options.command == "outcome" else options.out):
             if options.command == "theory":
                 theory(options.out, console)
+            elif options.command in OTHERS:
+                OTHERS[options.command](options, console)
             else:
                 phases(options.out, console, options.family, options.low, options.high, options.points)
     except ENDINGS as error:

@@ -26,6 +26,9 @@ critical_points.csv       polygons with one active feature at a time
 phases.csv, .svg          the loss and stability of every stationary point over p
 crossings.csv             where the best of them changes
 best_regular.csv          regular polygons and solids at a few p: best norms and biases, loss and stability
+growth.csv, .svg          how far the waves of a growing star grow with it
+predictors.safetensors    what foretells a seed's geometry from its initial W
+calibration.csv, .svg     how well its probabilities agree with what came true
 
 The folder of a sweep holds a run folder for each cell and shard, and
 
@@ -75,6 +78,8 @@ RATES, RATES_PICTURE = "rates.csv", "rates.png"
 LOSS_CHANGE, LOSS_CHANGE_PICTURE, CRITICAL_POINTS = "loss_change.csv", "loss_change.png", "critical_points.csv"
 PHASES, PHASES_PICTURE, CROSSINGS = "phases.csv", "phases.png", "crossings.csv"
 BEST_REGULAR = "best_regular.csv"
+GROWTH, GROWTH_PICTURE = "growth.csv", "growth.png"
+PREDICTORS, CALIBRATION, CALIBRATION_PICTURE = "predictors.safetensors", "calibration.csv", "calibration.png"
 LANDSCAPE = "landscape.csv"
 TRAJECTORY = "trajectory.safetensors"
 

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -95,8 +95,8 @@ class Dipoles(Start):
         radius: float = 0.4,
         largest: float = 0.6,
         n_amplitudes: int = 61,
-        n_phases: int = 4,
-        n_turns: int = 4,
+        n_phases: int = 3,
+        n_turns: int = 2,
         mixing: float = MIXING,
     ) -> None:
         for name, value in (("radius", radius), ("largest", largest)):
@@ -122,7 +122,7 @@ class Dipoles(Start):
         ring = with_dipole(ring, torch.polar(amplitude, whole * phase), self.mixing)
         return columns_of(ring._replace(modes=ring.modes * torch.polar(unit, whole * turn).unsqueeze(1))).float()
 
-    def _grid(self) -> itertools.product[tuple[float, ...]]:
+    def _grid(self) -> Iterable[tuple[float, ...]]:
         return itertools.product(self.amplitudes, *self.shares)
 
     def names(self, seeds: Sequence[int]) -> list[str]:
