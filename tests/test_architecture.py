@@ -15,6 +15,7 @@ FLOORS = (
     ("src.population", "src.runs"),
     ("src.objective",),
     ("src.theory", "src.starts"),
+    ("src.outcome",),
     ("src.training",),
     ("src.model",),
     ("src.variants", "src.data"),

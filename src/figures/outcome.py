@@ -1,4 +1,4 @@
-"""How well probabilities agree with what came true."""
+"""How well outcomes are foretold: by probabilities, and by numbers of the ring as it trains."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from src.figures.elements import FAINT, INK, styled
-from src.outcome.scores import Bin
+from src.figures.palette import FEATURE_COLORS
+from src.outcome.scores import Area, Bin
 from src.results.rates import rate
 
 COLORS = ("#12b5cb", "#e8710a")
@@ -28,6 +29,35 @@ def draw_calibration(axes: Axes, bins: Mapping[str, Sequence[Bin]]) -> None:
     axes.grid(color=FAINT)
     axes.legend(frameon=False, fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def draw_areas(axes: Axes, areas: Mapping[str, Mapping[int, Area]]) -> None:
+    """Of each number its area under the ROC curve against the step, with its 95 % interval; the first one thick."""
+    for k, (name, course) in enumerate(areas.items()):
+        color, steps = FEATURE_COLORS[k % len(FEATURE_COLORS)], [*course]
+        axes.plot(steps, [own.value for own in course.values()], color=color, linewidth=1.2 if k else 2.6, label=name)
+        low, high = ([getattr(own, end) for own in course.values()] for end in ("low", "high"))
+        axes.fill_between(steps, low, high, color=color, alpha=0.15, linewidth=0)
+    axes.axhline(0.5, color=INK, linewidth=0.8)
+    axes.set(xlabel="step", ylabel="area under the ROC curve of its smallness", ylim=(0, 1.02))
+    axes.grid(color=FAINT)
+    axes.legend(frameon=False, fontsize=8, loc="lower right", ncols=2)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+@styled
+def decided_figure(areas: Mapping[str, Mapping[int, Area]], title: str) -> Figure:
+    """On the left the whole run, on the right its first fifth, in which everything happens."""
+    figure = Figure(figsize=(10, 4.2), dpi=110, layout="constrained")
+    whole, early = figure.subplots(1, 2, sharey=True)
+    last = max(step for course in areas.values() for step in course)
+    draw_areas(whole, areas)
+    draw_areas(early, areas)
+    early.set_xlim(0, max(1, last / 5))
+    early.set_ylabel("")
+    early.get_legend().remove()
+    figure.suptitle(f"How well numbers of the ring foretell {title}", fontsize=11)
+    return figure
 
 
 @styled

@@ -96,5 +96,5 @@ def _shares(runs: Sequence[Path], mixing: float, console: Console) -> None:
             drawn[n] = np.sort(dipole(ring_of(W), mixing).abs().numpy())
         below = float(np.searchsorted(drawn[n], found).mean()) / N_DRAWN
         words = f"{np.median(found):.3f}, {found.min():.3f} to {found.max():.3f}"
-        table.add_row(str(run), str(n), words, f"{below:.1%} {NAMES[n]}s")
+        table.add_row("/".join(run.parts[-2:]), str(n), words, f"{below:.1%} {NAMES[n]}s")
     console.print(table)

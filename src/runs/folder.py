@@ -17,6 +17,7 @@ gallery.png, .svg         many small polygons, or solids
 patching.csv, .png, .svg  what patched columns did, arm by arm
 patching_differences.csv  a hexagon's donor against its controls
 basin.png, .svg           the outcome over a plane of initial columns
+decided.csv, .png, .svg   how well numbers of the ring of columns foretell the outcome, by step
 landscape.csv             after `test`: one row an instance: the certificate of what it ended in
 
 What `src.predictions` finds out without training, in folders of its own:
@@ -78,6 +79,7 @@ RATES, RATES_PICTURE = "rates.csv", "rates.png"
 LOSS_CHANGE, LOSS_CHANGE_PICTURE, CRITICAL_POINTS = "loss_change.csv", "loss_change.png", "critical_points.csv"
 PHASES, PHASES_PICTURE, CROSSINGS = "phases.csv", "phases.png", "crossings.csv"
 BEST_REGULAR = "best_regular.csv"
+DECIDED, DECIDED_PICTURE = "decided.csv", "decided.png"
 GROWTH, GROWTH_PICTURE = "growth.csv", "growth.png"
 PREDICTORS, CALIBRATION, CALIBRATION_PICTURE = "predictors.safetensors", "calibration.csv", "calibration.png"
 LANDSCAPE = "landscape.csv"

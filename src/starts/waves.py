@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from src.errors import require
-from src.geometry.ring import STAR, Ring, dipole, with_dipole
+from src.geometry.ring import STAR, Ring, columns_of, dipole, ring_of, with_dipole
 from src.starts.edits import Edit
 from src.starts.start import Model
 
+MOST_TIMES = 100  # that a dipole is set
 MIXING = -0.28  # of the dipole that grows, for n = 6 at p = 0.057: `python -m src.predictions growth`
 
 
@@ -44,16 +45,22 @@ class ScaledWaves(OfWaves):
     """Some waves made larger or smaller by a factor; 0 takes them out.
 
     Without the odd waves, [1, -1, 3] of six features, the columns are three pairs of opposites.
+
+    Args:
+        waves: as above.
+        factor: one for all, or one for each.
     """
 
-    def __init__(self, waves: list[int], factor: float = 0.0) -> None:
+    def __init__(self, waves: list[int], factor: float | list[float] = 0.0) -> None:
         super().__init__(waves)
-        require(math.isfinite(factor), "model.start.factor", factor, "finite")
-        self.factor = factor
+        factors = factor if isinstance(factor, list) else [factor] * len(waves)
+        known = len(factors) == len(waves) and all(map(math.isfinite, factors))
+        require(known, "model.start.factor", factor, "finite, one number or one for each wave")
+        self.factors = factors
 
     def edited(self, ring: Ring, generators: Sequence[torch.Generator]) -> Ring:
         modes = ring.modes.clone()
-        modes[:, self.modes(ring)] *= self.factor
+        modes[:, self.modes(ring)] *= torch.tensor(self.factors).double()
         return ring._replace(modes=modes)
 
 
@@ -68,6 +75,9 @@ class TurnedWaves(OfWaves):
 
 class Dipole(Edit):
     """The amplitude of the growing dipole set, in the smallest way; 0 takes it out.
+
+    Where that changes the order of the columns their ring has another dipole, which is set in turn, 100 times at most:
+    for amplitudes up to that of the star this ends, with other phases nearly always.
 
     Args:
         amplitude: |s|, as a share of the star; null leaves each seed its own.
@@ -87,8 +97,15 @@ class Dipole(Edit):
 
     def edited(self, ring: Ring, generators: Sequence[torch.Generator]) -> Ring:
         own = dipole(ring, self.mixing)
-        target = own if self.amplitude is None else self.amplitude * own / own.abs()
-        return with_dipole(ring, target * _phases(1, generators)[:, 0] if self.turned else target, self.mixing)
+        target = own if self.amplitude is None else torch.polar(torch.full_like(own.real, self.amplitude), own.angle())
+        if self.turned:
+            target = target * _phases(1, generators)[:, 0]
+        for _ in range(MOST_TIMES):
+            changed = with_dipole(ring, target, self.mixing)
+            ring = ring_of(columns_of(changed))
+            if torch.equal(ring.order, changed.order):
+                break
+        return ring
 
 
 def _phases(n: int, generators: Sequence[torch.Generator]) -> Tensor:
