@@ -38,11 +38,14 @@ ALIKE = [
     "two_probabilities",
     "hierarchical",
     "signed",
+    *(path.stem for path in ALL if path.parent.name == "starts" and path.stem != "opposites"),
 ]
 SMALLER = {
     "seeds": ["--model.n_instances=20"],
     "sparsities": ["--model.n_instances=10"],
     "basin": ["--model.start.size=4"],
+    "threshold": ["--model.start.n_amplitudes=3", "--model.start.n_turns=1"],
+    "decided": ["--model.n_instances=20"],
     "regimes": ["--model.lr_scheduler.init_args.warmup_steps=10", "--data.validation_size=2000"],
     "henighan_2023": ["--model.lr_scheduler.init_args.warmup_steps=10", "--data.validation_size=2000"],
 }

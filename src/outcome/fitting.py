@@ -38,7 +38,7 @@ def fit_readable(W: Initial, outcomes: Outcomes) -> Readable:
 def fit_network(
     W: Initial,
     outcomes: Outcomes,
-    others: tuple[Initial, Outcomes],
+    others: tuple[Float[Tensor, "other 2 feature"], Int[Tensor, " other"]],
     n_epochs: int,
     on_epoch: Callable[[int, float], None] = lambda epoch, area: None,
 ) -> Network:
