@@ -54,7 +54,7 @@ SMALLER = {
 @pytest.mark.parametrize("config", [slow(path) if path.stem in ALIKE else path for path in CONFIGS], ids=str)
 def test_every_config_trains(config: Path, tmp_path: Path) -> None:
     smaller = SMALLER.get(config.stem, [])
-    if config.stem == "patching_rates":
+    if config.stem in ("patching_rates", "fresh_column"):
         rows = [
             {"seed": 0, "geometry": "pentagon", "unlearned": "4"},
             {"seed": 11, "geometry": "hexagon", "unlearned": ""},

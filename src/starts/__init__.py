@@ -2,6 +2,7 @@
 
 from src.starts.basin import Basin
 from src.starts.edits import EqualGaps, EqualNorms, PermutedGaps, PermutedNorms, Scaled, Turned
+from src.starts.fresh import FreshColumn
 from src.starts.given import Between, Dipoles, Polar
 from src.starts.patching import PatchingArms
 from src.starts.start import Start
@@ -14,6 +15,7 @@ __all__ = [
     "Dipoles",
     "EqualGaps",
     "EqualNorms",
+    "FreshColumn",
     "PatchingArms",
     "PermutedGaps",
     "PermutedNorms",
