@@ -21,7 +21,7 @@ def draw_growth(axes: Axes, courses: Mapping[float, Growth]) -> None:
             color = FEATURE_COLORS[q % len(FEATURE_COLORS)]
             axes.plot(own.radii, own.gains[:, q], color=color, linestyle=dashes, linewidth=1.8, label=label)
     axes.axhline(1, color=INK, linewidth=0.8)
-    axes.set(xlabel="radius of the star, as it grows", ylabel="amplitude of the wave over that of the star,\nfrom 1")
+    axes.set(xlabel="radius of the star, as it grows", ylabel="gain of the wave, over that of the star")
     axes.grid(color=FAINT)
     axes.legend(frameon=False, fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)

@@ -76,8 +76,8 @@ class TurnedWaves(OfWaves):
 class Dipole(Edit):
     """The amplitude of the growing dipole set, in the smallest way; 0 takes it out.
 
-    Where that changes the order of the columns their ring has another dipole, which is set in turn, 100 times at most:
-    for amplitudes up to that of the star this ends, with other phases nearly always.
+    Where that changes the order of the columns their ring has another dipole, which is set in turn. For amplitudes up
+    to that of the star this ends; where it does not, and with another phase, the dipole is set once.
 
     Args:
         amplitude: |s|, as a share of the star; null leaves each seed its own.
@@ -99,13 +99,19 @@ class Dipole(Edit):
         own = dipole(ring, self.mixing)
         target = own if self.amplitude is None else torch.polar(torch.full_like(own.real, self.amplitude), own.angle())
         if self.turned:
-            target = target * _phases(1, generators)[:, 0]
+            return with_dipole(ring, target * _phases(1, generators)[:, 0], self.mixing)
+        once = found = with_dipole(ring, target, self.mixing)
         for _ in range(MOST_TIMES):
-            changed = with_dipole(ring, target, self.mixing)
-            ring = ring_of(columns_of(changed))
-            if torch.equal(ring.order, changed.order):
-                break
-        return ring
+            again = ring_of(columns_of(found))
+            is_same = (again.order == found.order).all(dim=1, keepdim=True)
+            if is_same.all():
+                return found
+            found = _where(is_same, found, with_dipole(again, target, self.mixing))
+        return _where(is_same, found, once)
+
+
+def _where(is_first: Tensor, first: Ring, second: Ring) -> Ring:
+    return Ring(*(torch.where(is_first, a, b) for a, b in zip(first, second, strict=True)))
 
 
 def _phases(n: int, generators: Sequence[torch.Generator]) -> Tensor:
