@@ -29,8 +29,10 @@ def landscape_table(certificates: Sequence[Mapping[str, Any]]) -> Table:
     """What a stack's instances are certified to have ended in: see `landscape_cells`."""
     table = Table(caption=LANDSCAPE_CAPTION, box=SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
     for heading in LANDSCAPE_HEADINGS:
-        is_word = heading in ("geometry", "verdict")
-        table.add_column(heading, justify="left" if is_word else "right", no_wrap=is_word or heading == "loss")
+        is_word, is_whole = heading in ("geometry", "verdict"), heading in ("verdict", "loss", "least curvature")
+        lines = heading.replace("least ", "least\n")
+        side = "left" if is_word else "right"
+        table.add_column(lines, justify=side, no_wrap=is_whole, min_width=13 if heading == "geometry" else None)
     for cells in landscape_cells(certificates):
         table.add_row(*cells)
     return table
