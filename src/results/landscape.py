@@ -31,7 +31,7 @@ def landscape_table(certificates: Sequence[Mapping[str, Any]]) -> Table:
     for heading in LANDSCAPE_HEADINGS:
         is_word, is_whole = heading in ("geometry", "verdict"), heading in ("verdict", "loss", "least curvature")
         lines = heading.replace("least ", "least\n")
-        least = 11 if heading == "geometry" else None
+        least = 10 if heading == "geometry" else None
         table.add_column(lines, justify="left" if is_word else "right", no_wrap=is_whole, min_width=least)
     for cells in landscape_cells(certificates):
         table.add_row(*cells)
