@@ -8,11 +8,11 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from src.outcome.invariants import invariants
-from src.outcome.predictors import INIT_STD, Network, Readable
+from src.outcome.predictors import GEOMETRIES, INIT_STD, Network, Readable
 from src.outcome.scores import area_under_curve
 from src.outcome.views import N_VIEWS, views
 
-HEXAGON = 1  # among the geometries
+HEXAGON = GEOMETRIES.index("hexagon")
 BATCH, HIGHEST_RATE, WARM_UP = 2048, 2e-3, 0.1
 
 Initial = Float[Tensor, "instance 2 feature"]

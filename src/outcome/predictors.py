@@ -6,9 +6,9 @@ file, in `predictors.safetensors`.
 
 import itertools
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -100,14 +100,16 @@ def load(path: Path = OWN) -> Predictors:
     """
     try:
         with safe_open(path, "pt") as file:
-            about: dict[str, Sequence[int]] = {name: json.loads(value) for name, value in file.metadata().items()}
+            about: dict[str, Any] = {name: json.loads(value) for name, value in file.metadata().items()}
             numbers = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dictionary
         readable, network = (_of(part, numbers) for part in PARTS)
         predictors = Predictors(Readable(), Network(len(network["layers.0.bias"])), (0, 0))
         predictors.readable.load_state_dict(readable)
         predictors.network.load_state_dict(network)
         first, last = about["fitted"]
-    except (OSError, SafetensorError, KeyError, ValueError, RuntimeError, AttributeError):
+        if (about["geometries"], about["invariants"]) != ([*GEOMETRIES], [*NAMES]):
+            raise ValueError("of other geometries or invariants")
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError, AttributeError):
         written = "a file that `python -m src.predictions outcome_fit` has written"
         raise ConfigError(f"--predictors is {path}; it must be {written}.") from None
     predictors.fitted = first, last

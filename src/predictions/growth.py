@@ -1,13 +1,13 @@
 """How a small star of columns grows, which of its waves grow with it, and what share of drawn W makes a polygon."""
 
 import argparse
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 import yaml
-from numpy.typing import NDArray
 from rich.console import Console
 
 from src.errors import Arguments, ConfigError, require
@@ -22,7 +22,7 @@ from src.runs.folder import CENSUS, CONFIG, GROWTH, GROWTH_PICTURE
 from src.runs.tables import rows_of, write_rows
 from src.theory.growth import Growth, grow
 
-MOST_FEATURES = 9
+MOST_FEATURES, SHORTEST = 9, 0.01
 N_DRAWN = 100_000  # W of which a share is taken
 
 
@@ -46,7 +46,7 @@ def check(options: argparse.Namespace, settings: Sequence[str]) -> None:
     """
     require(3 <= options.n_features <= MOST_FEATURES, "--n_features", options.n_features, f"from 3 to {MOST_FEATURES}")
     require(all(0 < p < 1 for p in options.p), "--p", options.p, "between 0 and 1, each")
-    require(0 < options.radius < 1, "--radius", options.radius, "between 0 and 1")
+    require(SHORTEST <= options.radius < 1, "--radius", options.radius, f"from {SHORTEST} to below 1")
     options.family = family(options.model, settings, options.n_features, 2)
     tied = set(options.family.shapes(options.n_features, 2)) <= {"W", "b"}
     require(tied, "--model", options.family.name, "a model whose parameters are W and b alone")
@@ -65,7 +65,7 @@ def growth(options: argparse.Namespace, console: Console) -> None:
     )
     table = plain_table(title, *headings)
     for p, own in courses.items():
-        table.add_row(f"{p:g}", *(f"{gain:.3f}" for gain in own.largest), f"{own.mixing:.3f}", f"{own.radii[-1]:.4f}")
+        table.add_row(f"{p:g}", *(f"{gain:.3f}" for gain in own.largest), _mixing(own), f"{own.radii[-1]:.4f}")
     console.print(table)
     rows = [
         {"p": p, "time": time, "radius": radius, "bias": bias, **{f"gain_{q}": gain for q, gain in enumerate(gains, 1)}}
@@ -75,26 +75,29 @@ def growth(options: argparse.Namespace, console: Console) -> None:
     write_rows(options.out / GROWTH, rows)
     write_figure(options.out / GROWTH_PICTURE, growth_figure(courses, f"{options.family.name}, n = {n}"))
     if options.thresholds:
-        mixing = courses[min(courses, key=lambda p: abs(p - options.p[0]))].mixing
-        _shares(options.thresholds, mixing, console)
+        _shares(options.thresholds, console)
     console.print(f"table and picture: {options.out}", soft_wrap=True)
 
 
-def _shares(runs: Sequence[Path], mixing: float, console: Console) -> None:
-    """How many drawn W have a dipole below the threshold of each run: what is foretold of its setting."""
+def _mixing(own: Growth) -> str:
+    return "none" if math.isnan(own.mixing) else f"{own.mixing:.3f}"
+
+
+def _shares(runs: Sequence[Path], console: Console) -> None:
+    """How many drawn W have a dipole, such as a run's own, below its threshold: what is foretold of its setting."""
     table = plain_table("Thresholds, and what they foretell", "run", "n", "threshold: median, range", "below it")
     table.caption = f"of {N_DRAWN:,} W drawn at random: their dipole does not depend on init_std"
-    drawn: dict[int, NDArray[np.float64]] = {}
     for run in runs:
         try:
-            n = int(yaml.safe_load((run / CONFIG).read_text())["data"]["init_args"]["n_features"])
-            found = thresholds(rows_of(run / CENSUS), n)
+            settings = yaml.safe_load((run / CONFIG).read_text())
+            n = int(settings["data"]["init_args"]["n_features"])
+            mixing = float(settings["model"]["init_args"]["start"]["init_args"]["mixing"])
+            found, name = thresholds(rows_of(run / CENSUS), n), NAMES[n]
         except (OSError, KeyError, TypeError, ValueError, yaml.YAMLError):
             raise ConfigError(f"--thresholds is {run}; it must be run folders of configs/why/threshold.yaml.") from None
-        if n not in drawn:
-            W = torch.randn(N_DRAWN, 2, n, generator=torch.Generator().manual_seed(0))
-            drawn[n] = np.sort(dipole(ring_of(W), mixing).abs().numpy())
-        below = float(np.searchsorted(drawn[n], found).mean()) / N_DRAWN
+        W = torch.randn(N_DRAWN, 2, n, generator=torch.Generator().manual_seed(0))
+        drawn = np.sort(dipole(ring_of(W), mixing).abs().numpy())
+        below = float(np.searchsorted(drawn, found).mean()) / N_DRAWN
         words = f"{np.median(found):.3f}, {found.min():.3f} to {found.max():.3f}"
-        table.add_row("/".join(run.parts[-2:]), str(n), words, f"{below:.1%} {NAMES[n]}s")
+        table.add_row("/".join(run.parts[-2:]), str(n), words, f"{below:.1%} {name}s")
     console.print(table)

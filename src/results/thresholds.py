@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from src.errors import ConfigError
 from src.geometry.shapes import NAMES
 
 
@@ -17,17 +16,12 @@ def thresholds(census: Iterable[Mapping[str, Any]], n_features: int) -> NDArray[
     0 where not even the star itself ends in one; infinite where all amplitudes do.
 
     Raises:
-        ConfigError: if the census is not of such a start.
+        KeyError: if the census is not of such a start, or the polygon has no name.
     """
     lines: dict[tuple[str, str], list[tuple[float, bool]]] = defaultdict(list)
-    try:
-        for row in census:
-            whole = row["geometry"] == NAMES.get(n_features)
-            lines[str(row["phase"]), str(row["turn"])].append((float(row["dipole"]), whole))
-    except (KeyError, ValueError, TypeError):
-        lines = {}
-    if not lines:
-        raise ConfigError("--thresholds needs run folders of the start src.starts.Dipoles, with a census.")
+    for row in census:
+        is_whole = row["geometry"] == NAMES[n_features]
+        lines[str(row["phase"]), str(row["turn"])].append((float(row["dipole"]), is_whole))
     return np.array([_threshold(sorted(line)) for line in lines.values()])
 
 

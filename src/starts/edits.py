@@ -16,6 +16,8 @@ from src.errors import require
 from src.geometry.ring import STAR, Ring, columns_of, placed_columns, ring_of, with_columns
 from src.starts.start import Model, Start
 
+FEWEST = 3  # columns that are a ring
+
 
 class Edit(Start):
     """Every instance starts from the ring that its seed gives, changed; a seed's change is the same in any stack.
@@ -43,6 +45,7 @@ class Edit(Start):
 
     def initial_W(self, model: Model) -> Float[Tensor, "instance hidden feature"]:  # noqa: N802
         require(model.n_hidden == 2, "model.n_hidden", model.n_hidden, f"2, a plane, for {type(self).__name__}")
+        require(model.n_features >= FEWEST, "model.n_features", model.n_features, f"at least {FEWEST}, a ring")
         W = super().initial_W(model)
         generators = [generator_for(self.draw_seed, EDITS, seed) for seed in model.seeds]
         return columns_of(self.edited(ring_of(W), generators)).to(W)

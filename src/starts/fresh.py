@@ -8,7 +8,7 @@ from torch import Tensor
 
 from src.distributions.seeds import COLUMNS, N_SEEDS, generator_for
 from src.errors import require
-from src.starts.patching import NEEDED, read_outcomes
+from src.starts.patching import read_outcomes
 from src.starts.start import Model, Start
 
 WHICH = ("unlearned", "learned", "nearest", "farthest")
@@ -41,7 +41,7 @@ class FreshColumn(Start):
         limited = max_recipients is None or max_recipients >= 1
         require(limited, "model.start.max_recipients", max_recipients, "at least 1, or null for all")
         own = [o for o in read_outcomes(census) if o.geometry == "pentagon" and len(o.unlearned) == 1][:max_recipients]
-        require(len(own) > 0, "model.start.census", census, NEEDED)
+        require(len(own) > 0, "model.start.census", census, "one with a pentagon that leaves out one feature")
         self.census, self.which, self.draw_seed = census, which, draw_seed
         self.seeds, self.unlearned = [o.seed for o in own], [o.unlearned[0] for o in own]
 

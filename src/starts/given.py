@@ -11,7 +11,7 @@ from torch import Tensor
 
 from src.distributions.seeds import N_SEEDS
 from src.errors import require
-from src.geometry.ring import columns_of, regular_star, ring_of, with_dipole
+from src.geometry.ring import columns_of, dipole, regular_star, ring_of, with_dipole
 from src.memory import BYTES_OF_A_ROW, require_memory
 from src.starts.start import Model, Start
 from src.starts.waves import MIXING
@@ -84,7 +84,8 @@ class Dipoles(Start):
         radius: of the star.
         largest: amplitude; they go up to it from 0 in equal steps.
         n_amplitudes, n_phases, n_turns: how many of each. A phase turns the crest from a column to between two, a turn
-            the star itself, which an optimizer that takes each parameter on its own tells apart.
+            the star itself, up to half the angle between two columns. Gradient flow knows no others; Adam, which
+            takes each entry on its own, does.
         mixing: which dipole: see `src.theory.growth`.
     """
 
@@ -116,11 +117,14 @@ class Dipoles(Start):
         require(model.n_hidden == 2, "model.n_hidden", model.n_hidden, "2, a plane, for Dipoles")
         require(n >= 3, "model.n_features", n, "at least 3, for Dipoles")
         amplitude, phase, turn = torch.tensor([*self._grid()]).double().unbind(dim=1)
-        # Half the angle between two columns, after which phases and turns repeat or are mirrored.
+        # Half the angle between two columns: after it all repeat or are mirrored, but for what Adam makes of a turn.
         unit, whole = torch.ones_like(phase), math.pi / n
         ring = ring_of(regular_star(n, self.radius).expand(len(phase), -1, -1))
         ring = with_dipole(ring, torch.polar(amplitude, whole * phase), self.mixing)
-        return columns_of(ring._replace(modes=ring.modes * torch.polar(unit, whole * turn).unsqueeze(1))).float()
+        W = columns_of(ring._replace(modes=ring.modes * torch.polar(unit, whole * turn).unsqueeze(1)))
+        is_kept = torch.allclose(dipole(ring_of(W), self.mixing).abs(), amplitude, atol=1e-6)
+        require(is_kept, "model.start.largest", self.amplitudes[-1], "smaller, so that columns stay in their order")
+        return W.float()
 
     def _grid(self) -> Iterable[tuple[float, ...]]:
         return itertools.product(self.amplitudes, *self.shares)

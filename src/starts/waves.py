@@ -11,7 +11,7 @@ from src.geometry.ring import STAR, Ring, columns_of, dipole, ring_of, with_dipo
 from src.starts.edits import Edit
 from src.starts.start import Model
 
-MOST_TIMES = 100  # that a dipole is set
+MOST_TIMES, LARGEST = 100, 2.0  # that a dipole is set; and how much larger than before W may become by that
 MIXING = -0.28  # of the dipole that grows, for n = 6 at p = 0.057: `python -m src.predictions growth`
 
 
@@ -76,8 +76,8 @@ class TurnedWaves(OfWaves):
 class Dipole(Edit):
     """The amplitude of the growing dipole set, in the smallest way; 0 takes it out.
 
-    Where that changes the order of the columns their ring has another dipole, which is set in turn. For amplitudes up
-    to that of the star this ends; where it does not, and with another phase, the dipole is set once.
+    Where that changes the order of the columns their ring has another dipole, which is set in turn, and so on. Where
+    that comes to no end or makes W twice as large, it is set once: rarely, but with another phase of one seed in five.
 
     Args:
         amplitude: |s|, as a share of the star; null leaves each seed its own.
@@ -99,15 +99,16 @@ class Dipole(Edit):
         own = dipole(ring, self.mixing)
         target = own if self.amplitude is None else torch.polar(torch.full_like(own.real, self.amplitude), own.angle())
         if self.turned:
-            return with_dipole(ring, target * _phases(1, generators)[:, 0], self.mixing)
+            target = target * _phases(1, generators)[:, 0]
         once = found = with_dipole(ring, target, self.mixing)
         for _ in range(MOST_TIMES):
             again = ring_of(columns_of(found))
             is_same = (again.order == found.order).all(dim=1, keepdim=True)
             if is_same.all():
-                return found
+                break
             found = _where(is_same, found, with_dipole(again, target, self.mixing))
-        return _where(is_same, found, once)
+        sizes = [own.modes.norm(dim=1, keepdim=True) for own in (found, ring)]
+        return _where(is_same & (sizes[0] <= LARGEST * sizes[1]), found, once)
 
 
 def _where(is_first: Tensor, first: Ring, second: Ring) -> Ring:

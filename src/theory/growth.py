@@ -39,7 +39,7 @@ class Growth:
     Attributes:
         times: in units in which SGD's learning rate times steps is time.
         gains: of wave q = 1, ..., n / 2 at each time, over the star's own growth.
-        mixing: of the dipole, where its gain is largest.
+        mixing: of the dipole, where its gain is largest; NaN if it is nowhere above 1.
     """
 
     times: Float[ndarray, " time"]
@@ -106,7 +106,8 @@ def grow(family: Family, p: float, radius: float) -> Growth:
             if q == 1 and gains[i, 0] >= gains[:i, 0].max():
                 of_dipole = become[:2, :2]
     longer, along = torch.linalg.svd(of_dipole).Vh[0].tolist()
-    return Growth(times, ends[0], ends[1], gains, (longer - along) / (longer + along))
+    mixing = (longer - along) / (longer + along) if gains[:, 0].max() > 1 else math.nan
+    return Growth(times, ends[0], ends[1], gains, mixing)
 
 
 def _course(

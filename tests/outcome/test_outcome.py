@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torchmetrics.functional import auroc
 
 from src.errors import ConfigError
@@ -107,6 +108,16 @@ def test_both_learn_a_rule_and_are_read_back(tmp_path: Path) -> None:
         area = area_under_curve(predictor.probabilities(W[5000:])[:, 1], outcomes[5000:] == 1)
         assert area.low > least
     torch.testing.assert_close(again.readable.probabilities(W), readable.probabilities(W))
+
+
+def test_a_file_of_other_geometries_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "other.safetensors"
+    own = {f"readable.{name}": value for name, value in Readable().state_dict().items()}
+    own |= {f"network.{name}": value for name, value in Network().state_dict().items()}
+    for about in ({"geometries": '["a"]', "invariants": "[]", "fitted": "[0, 1]"}, {"fitted": "5"}):
+        save_file(own, path, about)
+        with pytest.raises(ConfigError, match=r"it must be a file that `python -m src\.predictions outcome_fit` has"):
+            load(path)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\x00" * 20])

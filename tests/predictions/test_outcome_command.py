@@ -83,7 +83,7 @@ def test_a_star_grows_and_thresholds_foretell(tmp_path: Path, capsys: pytest.Cap
         (["outcome_fit", "--census", "x", "--epochs", "0"], "--epochs is 0; it must be at least 1."),
         (["growth", "--n_features", "2"], "--n_features is 2; it must be from 3 to 9."),
         (["growth", "--p", "0"], "--p is [0.0]; it must be between 0 and 1, each."),
-        (["growth", "--radius", "1.5"], "--radius is 1.5; it must be between 0 and 1."),
+        (["growth", "--radius", "1.5"], "--radius is 1.5; it must be from 0.01 to below 1."),
         (["growth", "--model", "Untied"], "--model is Untied; it must be a model whose parameters are W and b alone."),
     ],
 )

@@ -68,6 +68,10 @@ def test_stars_have_the_dipoles_that_the_census_says() -> None:
             lambda: Dipoles(n_amplitudes=1),
             "model.start.n_amplitudes is 1; it must be at least 2, from 0 to the largest.",
         ),
+        (
+            lambda: ReLUOutputModel(6, start=Dipoles(largest=1.5)),
+            "model.start.largest is 1.5; it must be smaller, so that columns stay in their order.",
+        ),
         (lambda: ReLUOutputModel(2, start=Dipoles()), "model.n_features is 2; it must be at least 3, for Dipoles."),
         (lambda: ReLUOutputModel(6, 3, start=Dipoles()), "model.n_hidden is 3; it must be 2, a plane, for Dipoles."),
     ],
