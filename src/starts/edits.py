@@ -32,6 +32,8 @@ class Edit(Start):
     """
 
     def __init__(self, draw_seed: int = 0) -> None:
+        says = type(self).edited is not Edit.edited
+        require(says, "model.start", type(self).__name__, "a class that says what it changes")
         require(0 <= draw_seed < N_SEEDS, "model.start.draw_seed", draw_seed, f"from 0 to {N_SEEDS - 1}")
         self.draw_seed = draw_seed
 

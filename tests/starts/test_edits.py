@@ -23,7 +23,7 @@ from src.starts import (
     TurnedWaves,
 )
 from src.starts.edits import Edit
-from src.starts.waves import MIXING
+from src.starts.waves import MIXING, OfWaves
 
 EVERY = [
     EqualNorms(),
@@ -122,6 +122,8 @@ def test_the_plane_is_turned_and_scaled() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (Edit, "model.start is Edit; it must be a class that says what it changes."),
+        (lambda: OfWaves([1]), "model.start is OfWaves; it must be a class that says what it changes."),
         (lambda: Scaled(0.0), "model.start.factor is 0.0; it must be positive and finite."),
         (lambda: Turned(math.inf), "model.start.angle is inf; it must be finite."),
         (lambda: EqualNorms(-1), "model.start.draw_seed is -1; it must be from 0 to 4294967295."),
