@@ -48,7 +48,7 @@ def add_to(commands: "argparse._SubParsersAction[Arguments]") -> None:
     fit = commands.add_parser("outcome_fit", help="fit both predictors to a census, and hold a tenth of it out")
     fit.add_argument("--census", type=Path, required=True, help="of a million seeds: see docs/machines.md")
     fit.add_argument("--out", type=Path, default=Path("lightning_logs/outcome_fit"), help="folder")
-    fit.add_argument("--epochs", type=int, default=30)
+    fit.add_argument("--epochs", type=int, default=40)
 
 
 def check(options: argparse.Namespace) -> None:

@@ -54,6 +54,7 @@ def test_predictors_are_fitted_to_a_census(tmp_path: Path) -> None:
     assert len(read_rows(tmp_path / "5.csv")) == 5
 
 
+@pytest.mark.slow
 def test_a_star_grows_and_thresholds_foretell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     few = [
         "--data.n_features=4",
