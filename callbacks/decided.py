@@ -1,4 +1,4 @@
-"""From when on the outcome is decided: how well numbers of the ring of columns foretell it, step by step."""
+"""From when on the outcome can be told: how well numbers of the ring of columns foretell it, step by step."""
 
 from typing import Any
 
@@ -9,11 +9,14 @@ from callbacks.pictures import add_figure
 from callbacks.recorder import Recorder
 from src.errors import require
 from src.figures.outcome import decided_figure
+from src.geometry.ring import FEWEST
 from src.model import ToyModel
 from src.outcome.invariants import invariants, names_of
 from src.outcome.scores import Area, area_under_curve
 from src.runs.folder import DECIDED, DECIDED_PICTURE, run_folder
 from src.runs.tables import write_rows
+
+PLANE = 2
 
 
 class Decided(Recorder):
@@ -34,7 +37,8 @@ class Decided(Recorder):
 
     def record(self, trainer: Trainer, model: ToyModel, step: int, after_last: bool) -> None:
         n, m = model.n_features, model.n_hidden
-        require(m == 2 and n >= 3, "trainer.callbacks", "Decided", "left out unless 3 or more columns lie in a plane")
+        allowed = f"left out unless {FEWEST} or more columns lie in a plane"
+        require(m == PLANE and n >= FEWEST, "trainer.callbacks", "Decided", allowed)
         self.numbers[step] = invariants(model.columns.detach().cpu()).float()
         if after_last:
             self._write(trainer, model)

@@ -11,7 +11,7 @@ from src.figures.palette import FEATURE_COLORS
 from src.outcome.scores import Area, Bin
 from src.results.rates import rate
 
-COLORS = ("#12b5cb", "#e8710a")
+COLORS = FEATURE_COLORS[0], FEATURE_COLORS[5]  # of the predictors
 
 
 def draw_calibration(axes: Axes, bins: Mapping[str, Sequence[Bin]]) -> None:

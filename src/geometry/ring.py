@@ -21,6 +21,7 @@ import torch
 from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
+FEWEST = 3  # columns that are a ring
 STAR, MEAN, CROWDING = 1, 0, 2  # modes: the star itself, and the two of its dipole, q = -1 and q = 1
 
 

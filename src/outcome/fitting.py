@@ -32,7 +32,7 @@ def fit_readable(W: Initial, outcomes: Outcomes) -> Readable:
         return loss
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
-    return model.eval()
+    return model
 
 
 def fit_network(
@@ -47,10 +47,10 @@ def fit_network(
     Args:
         on_epoch: called after each with its number and the area under the curve of hexagons among the others.
     """
-    generator, model = torch.Generator().manual_seed(0), Network()
+    generator = torch.Generator().manual_seed(0)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model.apply(lambda layer: layer.reset_parameters() if isinstance(layer, nn.Linear) else None)
+        model = Network()
     seen, n = views(W, INIT_STD), len(W)
     batch = min(BATCH, n)
     optimizer = torch.optim.AdamW(model.parameters(), lr=HIGHEST_RATE)
@@ -70,4 +70,4 @@ def fit_network(
         if area >= best[0]:
             best = area, copy.deepcopy(model)
         on_epoch(epoch, area)
-    return best[1].eval()
+    return best[1]

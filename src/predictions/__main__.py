@@ -108,7 +108,7 @@ def main(args: Sequence[str] | None = None) -> int:
     console = Console()
     try:
         options = _parse(args)
-        with new_folder(options.folder if options.command == "outcome" else options.out):
+        with new_folder(outcome.folder_of(options) if options.command == "outcome" else options.out):
             if options.command == "theory":
                 theory(options.out, console)
             elif options.command in OTHERS:

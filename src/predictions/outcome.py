@@ -68,6 +68,12 @@ def check(options: argparse.Namespace) -> None:
     require(given, "--out", options.out, "a CSV file, unless there is a --census")
 
 
+def folder_of(options: argparse.Namespace) -> Path:
+    """Where `outcome` writes: scores of a census to a folder of their own, else a table alone."""
+    folder: Path = options.out.parent if options.census is None else options.folder
+    return folder
+
+
 def foretell(options: argparse.Namespace, console: Console) -> None:
     """Write the probabilities of a range of seeds; score them on a census."""
     predictors = load(options.predictors)

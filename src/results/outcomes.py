@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from src.errors import require
+from src.errors import ConfigError, require
 from src.runs.folder import CENSUS, CENSUS_PARQUET
 from src.runs.tables import rows_of
 
@@ -28,11 +28,13 @@ def read_seed_outcomes(path: Path, option: str) -> SeedOutcomes:
         option: by which the user has named it.
 
     Raises:
-        ConfigError: if no census lies there, or it has a seed twice.
+        ConfigError: if no census lies there, it has a seed twice, or it is Parquet and pyarrow is missing.
     """
     allowed = f"a run folder with a {CENSUS}, such a file, a {CENSUS_PARQUET}, or a cell of a sweep"
     try:
         rows = [*_rows(path)]
+    except ConfigError:  # that Parquet cannot be read here
+        raise
     except (OSError, KeyError, ValueError, TypeError, csv.Error):
         rows = []
     require(len(rows) > 0, option, path, allowed)

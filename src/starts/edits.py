@@ -1,7 +1,6 @@
-"""Every seed's W with one thing changed, and for each such change a control: the same one without its content.
+"""Every seed's W with one thing changed, on the ring of columns in the plane (`src.geometry.ring`).
 
-In the plane, on the ring of columns (`src.geometry.ring`). Equal norms have permuted ones as their control, equal gaps
-between neighbours permuted gaps; `Turned` and `Scaled` change nothing that a rotation or a scale would not.
+Equal norms and equal gaps have a control each, the same numbers in another order. To turn and to scale W have none.
 """
 
 import math
@@ -13,10 +12,8 @@ from torch import Tensor
 
 from src.distributions.seeds import EDITS, N_SEEDS, generator_for
 from src.errors import require
-from src.geometry.ring import STAR, Ring, columns_of, placed_columns, ring_of, with_columns
+from src.geometry.ring import FEWEST, STAR, Ring, columns_of, placed_columns, ring_of, with_columns
 from src.starts.start import Model, Start
-
-FEWEST = 3  # columns that are a ring
 
 
 class Edit(Start):

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from src.distributions.seeds import COLUMNS, N_SEEDS, generator_for
 from src.errors import require
-from src.starts.patching import read_outcomes
+from src.starts.patching import read_outcomes, recipients_of
 from src.starts.start import Model, Start
 
 WHICH = ("unlearned", "learned", "nearest", "farthest")
@@ -40,7 +40,7 @@ class FreshColumn(Start):
         require(0 <= draw_seed < N_SEEDS, "model.start.draw_seed", draw_seed, f"from 0 to {N_SEEDS - 1}")
         limited = max_recipients is None or max_recipients >= 1
         require(limited, "model.start.max_recipients", max_recipients, "at least 1, or null for all")
-        own = [o for o in read_outcomes(census) if o.geometry == "pentagon" and len(o.unlearned) == 1][:max_recipients]
+        own = recipients_of(read_outcomes(census), max_recipients)
         require(len(own) > 0, "model.start.census", census, "one with a pentagon that leaves out one feature")
         self.census, self.which, self.draw_seed = census, which, draw_seed
         self.seeds, self.unlearned = [o.seed for o in own], [o.unlearned[0] for o in own]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from src.distributions.seeds import N_SEEDS
 from src.errors import require
-from src.geometry.ring import columns_of, dipole, regular_star, ring_of, with_dipole
+from src.geometry.ring import FEWEST, columns_of, dipole, regular_star, ring_of, with_dipole
 from src.memory import BYTES_OF_A_ROW, require_memory
 from src.starts.start import Model, Start
 from src.starts.waves import MIXING
@@ -115,7 +115,7 @@ class Dipoles(Start):
     def initial_W(self, model: Model) -> Float[Tensor, "instance hidden feature"]:  # noqa: N802
         n = model.n_features
         require(model.n_hidden == 2, "model.n_hidden", model.n_hidden, "2, a plane, for Dipoles")
-        require(n >= 3, "model.n_features", n, "at least 3, for Dipoles")
+        require(n >= FEWEST, "model.n_features", n, f"at least {FEWEST}, for Dipoles")
         amplitude, phase, turn = torch.tensor([*self._grid()]).double().unbind(dim=1)
         # Half the angle between two columns: after it all repeat or are mirrored, but for what Adam makes of a turn.
         unit, whole = torch.ones_like(phase), math.pi / n

@@ -143,13 +143,18 @@ def read_outcomes(census: str) -> list[Outcome]:
     return outcomes
 
 
+def recipients_of(outcomes: list[Outcome], most: int | None) -> list[Outcome]:
+    """The pentagons that leave out one feature; at most so many, the first."""
+    return [o for o in outcomes if o.geometry == "pentagon" and len(o.unlearned) == 1][:most]
+
+
 def plan_patches(outcomes: list[Outcome], arms: list[str], max_recipients: int | None, draw_seed: int) -> list[Patch]:
     """One patch for each arm and recipient; none if there is no recipient, or no hexagon where one is needed.
 
     A recipient's donors depend on the census and on `draw_seed` alone, whichever arms there are and however many
     recipients come after it.
     """
-    recipients = [o for o in outcomes if o.geometry == "pentagon" and len(o.unlearned) == 1][:max_recipients]
+    recipients = recipients_of(outcomes, max_recipients)
     hexagons = [o.seed for o in outcomes if o.geometry == "hexagon"]
     if not hexagons and not set(arms).isdisjoint(FROM_HEXAGONS):
         return []

@@ -21,9 +21,10 @@ def census(folder: Path, first_seed: int = 2_000_000, n: int = 40) -> Path:
 
 def test_any_range_of_seeds_gets_its_probabilities(tmp_path: Path) -> None:
     for name, more in (("best", []), ("readable", ["--readable"])):
-        out = tmp_path / f"{name}.csv"
+        out = tmp_path / "new" / f"{name}.csv"
         arguments = ["outcome", "--first_seed", "11", "--n_instances", "4096", "--out", str(out)]
-        assert predictions.main([*arguments, "--folder", str(tmp_path), *more]) == 0
+        assert predictions.main([*arguments, "--folder", str(tmp_path / "unused"), *more]) == 0
+        assert not (tmp_path / "unused").exists()
         rows = read_rows(out)
         assert [*rows[0]] == ["seed", *GEOMETRIES]
         assert [int(row["seed"]) for row in rows] == [*range(11, 4107)]

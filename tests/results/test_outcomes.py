@@ -1,5 +1,6 @@
 """What each seed ended in, from wherever a census lies."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,13 @@ def test_parquet_says_the_same(tmp_path: Path) -> None:
     assert read(tmp_path / "cell.parquet") == read(file)
     (tmp_path / "cell.parquet").rename(tmp_path / CENSUS_PARQUET)
     assert read(tmp_path) == read(file)
+
+
+def test_that_parquet_cannot_be_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / CENSUS_PARQUET).write_bytes(b"")
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    with pytest.raises(ConfigError, match="pyarrow is missing"):
+        read(tmp_path)
 
 
 @pytest.mark.parametrize("seeds", [[], [1, 1]])
